@@ -1,0 +1,1 @@
+"""Collected sources -> shards: the pet911.ru spider and the Telegram harvester."""

@@ -1,0 +1,1 @@
+"""Pure page parsing: HTML in, listings out; no network, no Scrapy."""

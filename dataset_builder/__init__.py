@@ -1,0 +1,1 @@
+"""Shards and public datasets -> one versioned, leak-checked dataset."""

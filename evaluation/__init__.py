@@ -1,0 +1,1 @@
+"""Checkpoint and dataset -> report: the protocol, with intervals."""

@@ -1,0 +1,9 @@
+"""The petdata command."""
+
+import typer
+
+app = typer.Typer()
+
+
+def main() -> None:
+    app()

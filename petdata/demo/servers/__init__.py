@@ -1,0 +1,1 @@
+"""Local servers that behave like the outside world: a pet911-like site."""

@@ -1,0 +1,1 @@
+"""Dataset ID -> checkpoint: everything that runs a network."""
