@@ -1,0 +1,17 @@
+"""Fixtures that several packages' tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real pages and photos, which is not part of the repository."""
+    folder = os.environ.get("PETDATA_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("set PETDATA_REAL_DATA to the folder that holds pet911-pages/ and real-pets/")
+    return Path(folder)
