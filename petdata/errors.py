@@ -35,6 +35,17 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     UNREACHABLE = "unreachable"
     FORBIDDEN = "forbidden"
+    OPTED_OUT = "opted_out"
+    LISTING_DROPPED = "listing_dropped"
+
+
+class ListingReason(StrEnum):
+    """Why a listing was not kept."""
+
+    TOO_FEW_PHOTOS = "too_few_photos"
+    SPECIES_NOT_WANTED = "species_not_wanted"
+    OPTED_OUT = "opted_out"
+    NOT_UNDERSTOOD = "not_understood"
 
 
 class PetdataError(Exception):

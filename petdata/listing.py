@@ -5,9 +5,12 @@ It stands in the kernel because the ledger keeps it until its photos have arrive
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
+from typing import Any
 
 from petdata.records import Sex, Species, Status
 
@@ -49,3 +52,26 @@ class Listing:
     @property
     def photo_urls(self) -> tuple[str, ...]:
         return tuple(photo.address for photo in self.photos)
+
+
+def listing_to_json(listing: Listing) -> str:
+    """The form in which the ledger keeps a listing."""
+    return json.dumps(asdict(listing), ensure_ascii=False, sort_keys=True, default=date.isoformat)
+
+
+def listing_from_json(text: str) -> Listing:
+    values: dict[str, Any] = json.loads(text)
+    values["photos"] = tuple(PhotoRef(**photo) for photo in values["photos"])
+    values["status"] = Status(values["status"])
+    values["species"] = Species(values["species"])
+    values["sex"] = Sex(values["sex"]) if values["sex"] is not None else None
+    for name in ("posted_on", "event_on"):
+        values[name] = date.fromisoformat(values[name]) if values[name] is not None else None
+    return Listing(**values)
+
+
+def content_hash(listing: Listing) -> str:
+    """Equal for two visits that found the same announcement, wherever it stands by now."""
+    content = json.loads(listing_to_json(listing))
+    del content["url"]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

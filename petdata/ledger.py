@@ -1,0 +1,641 @@
+"""The ledger: one SQLite file per source, with the outcome of every listing and photo.
+
+It, not the crawler's memory, is the truth. A photo is `wanted`, then `stored` (its bytes are
+durable in a segment, or in the shard of an earlier version), then `kept` (in a shard); or it is
+`dropped` with a reason. A listing is `pending` until no photo of it is wanted, then `kept` or
+`dropped`; `gone` once the site has removed it. docs/reliability.md has the guarantee that follows.
+
+Every public method that writes is one transaction, or part of the one that the caller opened with
+`transaction()`. There is one writer per source; readers open with `read_only=True` at any time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from petdata.errors import CorruptFile, ListingReason, PetdataError, Reason, StorageFailure
+from petdata.ledger_lock import LedgerLock
+from petdata.listing import Listing, content_hash, listing_from_json, listing_to_json
+
+LEDGER_VERSION: Final = 1
+
+_TABLES: Final = """
+CREATE TABLE listings (
+    source_id TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('pending', 'kept', 'dropped', 'gone')),
+    reason TEXT,
+    version INTEGER NOT NULL,          -- the latest one, 1 upwards; 0: never read
+    current_version INTEGER,           -- the one whose photos count; null: none
+    content_hash TEXT,
+    record TEXT,                       -- the Listing, scrubbed, as JSON
+    closed INTEGER NOT NULL DEFAULT 0,
+    walk_id INTEGER,                   -- the walk that found it first
+    run_id INTEGER,                    -- the run that read it last
+    first_seen_at INTEGER NOT NULL,    -- microseconds since 1970, as all times here
+    checked_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX listings_by_outcome ON listings (outcome, checked_at);
+
+CREATE TABLE photos (
+    source_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('wanted', 'stored', 'kept', 'dropped')),
+    reason TEXT,
+    detail TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    original_sha256 TEXT,
+    sha256 TEXT,
+    phash TEXT,                        -- 16 hex digits
+    width INTEGER,
+    height INTEGER,
+    bytes INTEGER,
+    fetched_at INTEGER,
+    segment TEXT,                      -- where a stored photo lies: in a segment ...
+    segment_offset INTEGER,
+    shard_id INTEGER,                  -- ... or in a shard, as every kept one
+    row INTEGER,
+    PRIMARY KEY (source_id, version, position)
+) WITHOUT ROWID;
+CREATE INDEX photos_under_way ON photos (outcome) WHERE outcome IN ('wanted', 'stored');
+CREATE INDEX photos_by_shard ON photos (shard_id, row) WHERE outcome = 'kept';
+
+CREATE TABLE shards (
+    shard_id INTEGER PRIMARY KEY,      -- part-<shard_id>.parquet
+    name TEXT NOT NULL UNIQUE,
+    rows INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    written_at INTEGER NOT NULL
+);
+
+CREATE TABLE walks (
+    walk_id INTEGER PRIMARY KEY,
+    scope TEXT NOT NULL,               -- which catalogue: two scopes don't know each other
+    next_url TEXT,
+    total INTEGER,                     -- what the catalogue says it has
+    walked INTEGER NOT NULL DEFAULT 0, -- cards seen
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER
+);
+
+CREATE TABLE runs (
+    run_id INTEGER PRIMARY KEY,
+    command TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    outcome TEXT,
+    report TEXT                        -- JSON
+);
+
+CREATE VIEW current_photos AS
+SELECT photos.source_id, photos.version, photos.position, photos.sha256, photos.original_sha256,
+       shards.name AS shard, photos.row
+FROM listings
+JOIN photos ON photos.source_id = listings.source_id AND photos.version = listings.current_version
+JOIN shards ON shards.shard_id = photos.shard_id
+WHERE photos.outcome = 'kept' AND listings.outcome != 'gone';
+"""
+
+# Verdicts on the bytes: the same address need not be fetched again for a new version.
+_ABOUT_BYTES: Final = (
+    Reason.NOT_AN_IMAGE,
+    Reason.TRUNCATED,
+    Reason.CORRUPT,
+    Reason.TOO_FEW_PIXELS,
+    Reason.TOO_MANY_PIXELS,
+    Reason.TOO_MANY_BYTES,
+    Reason.UNSUPPORTED,
+    Reason.TAKEN_DOWN,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoKey:
+    source_id: str
+    version: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPhoto:
+    """What is known of a photo whose bytes are durable."""
+
+    original_sha256: str
+    sha256: str
+    phash: str
+    width: int
+    height: int
+    bytes: int
+    fetched_at: int
+    segment: str | None = None
+    segment_offset: int | None = None
+    shard_id: int | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingState:
+    source_id: str
+    url: str
+    outcome: str
+    reason: str | None
+    version: int
+    content_hash: str | None
+    closed: bool
+    found_by_finished_walk: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    walk_id: int
+    next_url: str | None  # where an interrupted walk goes on; None: at its start
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRecord:
+    shard_id: int
+    name: str
+    rows: int
+    bytes: int
+    fingerprint: str
+
+
+def now() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Ledger:
+    def __init__(self, path: Path, *, source: str, read_only: bool = False) -> None:
+        self.path = path
+        self.source = source
+        self._lock: LedgerLock | None = None
+        if read_only:
+            if not path.exists():
+                raise PetdataError(f"nothing has been collected from {source} yet (no {path})")
+            self._connect(f"{path.as_uri()}?mode=ro")
+        else:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageFailure(f"cannot make {path.parent}: {error.strerror}") from error
+            self._lock = LedgerLock(path.with_suffix(".lock"), source=source)
+            self._connect(path.as_uri())
+
+    def _connect(self, uri: str) -> None:
+        try:
+            self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30.0)
+            self._database.row_factory = sqlite3.Row
+            if self._lock is not None:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")
+                self._create_tables()
+            version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            self.close()
+            raise _storage_failure(self.path, error) from error
+        if version != LEDGER_VERSION:
+            self.close()
+            raise CorruptFile(
+                f"{self.path} has ledger version {version}, this petdata reads {LEDGER_VERSION}: "
+                "use the petdata that wrote it"
+            )
+
+    def _create_tables(self) -> None:
+        if self._database.execute("PRAGMA user_version").fetchone()[0] != 0:
+            return
+        script = f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {LEDGER_VERSION}; COMMIT;"
+        self._database.executescript(script)
+
+    def close(self) -> None:
+        if hasattr(self, "_database"):
+            self._database.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable at its end; nested ones join the outermost."""
+        if self._database.in_transaction:
+            yield
+            return
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._rollback()
+            raise _storage_failure(self.path, error) from error
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _rollback(self) -> None:
+        if self._database.in_transaction:
+            try:
+                self._database.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise _storage_failure(self.path, error) from error
+
+    def query(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Read with SQL; the tables are documented at the top of this module."""
+        try:
+            return self._database.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise _storage_failure(self.path, error) from error
+
+    def _one(self, sql: str, *values: object) -> Any:
+        rows = self.query(sql, *values)
+        return rows[0][0] if rows else None
+
+    def _write(self, sql: str, *values: object) -> int:
+        with self.transaction():
+            return int(self._database.execute(sql, values).rowcount)
+
+    # Runs and walks
+
+    def start_run(self, command: str) -> int:
+        self._write("INSERT INTO runs (command, started_at) VALUES (?, ?)", command, now())
+        return int(self._one("SELECT max(run_id) FROM runs"))
+
+    def finish_run(self, run_id: int, outcome: str, report: str) -> None:
+        self._write(
+            "UPDATE runs SET finished_at = ?, outcome = ?, report = ? WHERE run_id = ?",
+            now(),
+            outcome,
+            report,
+            run_id,
+        )
+
+    def open_walk(self, scope: str) -> Walk:
+        """The unfinished walk of this scope, else a new one."""
+        rows = self.query(
+            "SELECT walk_id, next_url FROM walks WHERE scope = ? AND finished_at IS NULL "
+            "ORDER BY walk_id DESC LIMIT 1",
+            scope,
+        )
+        if rows:
+            return Walk(walk_id=rows[0]["walk_id"], next_url=rows[0]["next_url"], resumed=True)
+        self._write("INSERT INTO walks (scope, started_at) VALUES (?, ?)", scope, now())
+        walk_id = self._one("SELECT max(walk_id) FROM walks")
+        return Walk(walk_id=walk_id, next_url=None, resumed=False)
+
+    def has_finished_walk(self, scope: str) -> bool:
+        sql = "SELECT count(*) FROM walks WHERE scope = ? AND finished_at IS NOT NULL"
+        return bool(self._one(sql, scope))
+
+    def advance_walk(
+        self, walk_id: int, *, next_url: str | None, walked: int, total: int | None
+    ) -> None:
+        """All listings of the pages before `next_url` are in the ledger."""
+        self._write(
+            "UPDATE walks SET next_url = ?, walked = walked + ?, total = coalesce(?, total) "
+            "WHERE walk_id = ?",
+            next_url,
+            walked,
+            total,
+            walk_id,
+        )
+
+    def finish_walk(self, walk_id: int) -> None:
+        self._write("UPDATE walks SET finished_at = ? WHERE walk_id = ?", now(), walk_id)
+
+    # Listings
+
+    def listing_state(self, source_id: str) -> ListingState | None:
+        rows = self.query(
+            "SELECT source_id, url, outcome, reason, version, content_hash, closed, "
+            "EXISTS (SELECT 1 FROM walks WHERE walks.walk_id = listings.walk_id "
+            "        AND finished_at IS NOT NULL) AS found_by_finished_walk "
+            "FROM listings WHERE source_id = ?",
+            source_id,
+        )
+        if not rows:
+            return None
+        values = dict(rows[0])
+        values["closed"] = bool(values["closed"])
+        values["found_by_finished_walk"] = bool(values["found_by_finished_walk"])
+        return ListingState(**values)
+
+    def listing_record(self, source_id: str) -> Listing:
+        return listing_from_json(
+            self._one("SELECT record FROM listings WHERE source_id = ?", source_id)
+        )
+
+    def begin_version(
+        self, listing: Listing, *, walk_id: int | None = None, run_id: int | None = None
+    ) -> int:
+        """A listing that is new or has changed: its photos are wanted. Returns its new version.
+
+        A photo that an earlier version has at the same address is not wanted again.
+        """
+        with self.transaction():
+            version = 1 + int(
+                self._one("SELECT version FROM listings WHERE source_id = ?", listing.source_id)
+                or 0
+            )
+            at = now()
+            self._write(
+                "INSERT INTO listings (source_id, url, outcome, version, content_hash, record, "
+                "closed, walk_id, run_id, first_seen_at, checked_at) "
+                "VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (source_id) DO UPDATE SET url = excluded.url, outcome = 'pending', "
+                "reason = NULL, version = excluded.version, content_hash = excluded.content_hash, "
+                "record = excluded.record, closed = excluded.closed, run_id = excluded.run_id, "
+                "checked_at = excluded.checked_at",
+                listing.source_id,
+                listing.url,
+                version,
+                content_hash(listing),
+                listing_to_json(listing),
+                listing.closed,
+                walk_id,
+                run_id,
+                at,
+                at,
+            )
+            for photo in listing.photos:
+                self._begin_photo(
+                    PhotoKey(listing.source_id, version, photo.position), photo.address
+                )
+        return version
+
+    def _begin_photo(self, key: PhotoKey, address: str) -> None:
+        marks = ", ".join("?" * len(_ABOUT_BYTES))
+        carried = self._write(
+            "INSERT INTO photos (source_id, version, position, address, outcome, reason, detail, "
+            "original_sha256, sha256, phash, width, height, bytes, fetched_at, shard_id, row) "
+            "SELECT source_id, ?, ?, address, iif(outcome = 'kept', 'stored', outcome), reason, "
+            "detail, original_sha256, sha256, phash, width, height, bytes, fetched_at, shard_id, "
+            f"row FROM photos WHERE source_id = ? AND address = ? AND version < ? "
+            f"AND (outcome = 'kept' OR outcome = 'dropped' AND reason IN ({marks})) "
+            "ORDER BY version DESC LIMIT 1",
+            key.version,
+            key.position,
+            key.source_id,
+            address,
+            key.version,
+            *_ABOUT_BYTES,
+        )
+        if not carried:
+            self._write(
+                "INSERT INTO photos (source_id, version, position, address, outcome) "
+                "VALUES (?, ?, ?, ?, 'wanted')",
+                key.source_id,
+                key.version,
+                key.position,
+                address,
+            )
+
+    def mark_checked(self, source_id: str, *, run_id: int | None = None) -> None:
+        """The listing was read again and has not changed."""
+        self._write(
+            "UPDATE listings SET checked_at = ?, run_id = ? WHERE source_id = ?",
+            now(),
+            run_id,
+            source_id,
+        )
+
+    def mark_gone(self, source_id: str) -> None:
+        """The site has removed the listing: a tombstone stays, its photos count no longer."""
+        with self.transaction():
+            self._write(
+                "UPDATE listings SET outcome = 'gone', checked_at = ? WHERE source_id = ?",
+                now(),
+                source_id,
+            )
+            self._drop_photos(source_id, ("wanted", "stored"))
+
+    def drop_listing(
+        self,
+        source_id: str,
+        url: str,
+        reason: ListingReason,
+        *,
+        walk_id: int | None = None,
+        run_id: int | None = None,
+    ) -> None:
+        """Refuse a listing, whether or not it was begun."""
+        with self.transaction():
+            at = now()
+            self._write(
+                "INSERT INTO listings (source_id, url, outcome, reason, version, walk_id, run_id, "
+                "first_seen_at, checked_at) VALUES (?, ?, 'dropped', ?, 0, ?, ?, ?, ?) "
+                "ON CONFLICT (source_id) DO UPDATE SET outcome = 'dropped', "
+                "reason = excluded.reason, current_version = NULL, run_id = excluded.run_id, "
+                "checked_at = excluded.checked_at",
+                source_id,
+                url,
+                reason,
+                walk_id,
+                run_id,
+                at,
+                at,
+            )
+            self._drop_photos(source_id, ("wanted", "stored"))
+
+    def keep_listing(self, source_id: str) -> None:
+        """All photos have their outcome and enough are stored: it may be drained."""
+        self._write("UPDATE listings SET outcome = 'kept' WHERE source_id = ?", source_id)
+
+    def forget_drops_of_run(self, run_id: int, reason: ListingReason) -> int:
+        """Listings that this run refused for this reason are unknown again."""
+        with self.transaction():
+            doomed = "SELECT source_id FROM listings WHERE run_id = ? AND outcome = 'dropped' "
+            doomed += "AND reason = ?"
+            self._write(f"DELETE FROM photos WHERE source_id IN ({doomed})", run_id, reason)
+            return self._write(
+                "DELETE FROM listings WHERE run_id = ? AND outcome = 'dropped' AND reason = ?",
+                run_id,
+                reason,
+            )
+
+    def _drop_photos(self, source_id: str, outcomes: tuple[str, ...]) -> None:
+        marks = ", ".join("?" * len(outcomes))
+        self._write(
+            f"UPDATE photos SET outcome = 'dropped', reason = ?, segment = NULL "
+            f"WHERE source_id = ? AND outcome IN ({marks})",
+            Reason.LISTING_DROPPED,
+            source_id,
+            *outcomes,
+        )
+
+    def pending_listings(self) -> Iterator[tuple[str, str]]:
+        """(source id, address) of listings whose photos are not all settled."""
+        rows = self.query(
+            "SELECT source_id, url FROM listings WHERE outcome = 'pending' ORDER BY first_seen_at"
+        )
+        return ((row["source_id"], row["url"]) for row in rows)
+
+    def due_for_recheck(self, before: int, limit: int) -> list[tuple[str, str]]:
+        """Open listings last read before this time, the longest unread first."""
+        rows = self.query(
+            "SELECT source_id, url FROM listings WHERE outcome IN ('kept', 'dropped') "
+            "AND closed = 0 AND checked_at < ? ORDER BY checked_at LIMIT ?",
+            before,
+            limit,
+        )
+        return [(row["source_id"], row["url"]) for row in rows]
+
+    # Photos
+
+    def photos_of(self, source_id: str, version: int) -> list[sqlite3.Row]:
+        return self.query(
+            "SELECT * FROM photos WHERE source_id = ? AND version = ? ORDER BY position",
+            source_id,
+            version,
+        )
+
+    def photo(self, key: PhotoKey) -> sqlite3.Row | None:
+        rows = self.query(
+            "SELECT * FROM photos WHERE source_id = ? AND version = ? AND position = ?",
+            key.source_id,
+            key.version,
+            key.position,
+        )
+        return rows[0] if rows else None
+
+    def store_photo(self, key: PhotoKey, stored: StoredPhoto) -> None:
+        self._write(
+            "UPDATE photos SET outcome = 'stored', original_sha256 = ?, sha256 = ?, phash = ?, "
+            "width = ?, height = ?, bytes = ?, fetched_at = ?, segment = ?, segment_offset = ? "
+            "WHERE source_id = ? AND version = ? AND position = ? AND outcome = 'wanted'",
+            stored.original_sha256,
+            stored.sha256,
+            stored.phash,
+            stored.width,
+            stored.height,
+            stored.bytes,
+            stored.fetched_at,
+            stored.segment,
+            stored.segment_offset,
+            key.source_id,
+            key.version,
+            key.position,
+        )
+
+    def drop_photo(self, key: PhotoKey, reason: Reason, detail: str) -> None:
+        self._write(
+            "UPDATE photos SET outcome = 'dropped', reason = ?, detail = ?, segment = NULL "
+            "WHERE source_id = ? AND version = ? AND position = ?",
+            reason,
+            detail,
+            key.source_id,
+            key.version,
+            key.position,
+        )
+
+    def postpone_photo(self, key: PhotoKey, detail: str) -> int:
+        """A photo that could not be fetched stays wanted. Returns how often that happened."""
+        where = (key.source_id, key.version, key.position)
+        with self.transaction():
+            self._write(
+                "UPDATE photos SET attempts = attempts + 1, detail = ? "
+                "WHERE source_id = ? AND version = ? AND position = ?",
+                detail,
+                *where,
+            )
+            return int(
+                self._one(
+                    "SELECT attempts FROM photos "
+                    "WHERE source_id = ? AND version = ? AND position = ?",
+                    *where,
+                )
+            )
+
+    def has_wanted_photos(self, source_id: str, version: int) -> bool:
+        return bool(
+            self._one(
+                "SELECT EXISTS (SELECT 1 FROM photos WHERE source_id = ? AND version = ? "
+                "AND outcome = 'wanted')",
+                source_id,
+                version,
+            )
+        )
+
+    # Draining stored photos into shards
+
+    def bytes_to_drain(self) -> int:
+        return int(
+            self._one(
+                "SELECT coalesce(sum(bytes), 0) FROM photos JOIN listings USING (source_id) "
+                "WHERE photos.outcome = 'stored' AND listings.outcome = 'kept'"
+            )
+        )
+
+    def photos_to_drain(self) -> list[sqlite3.Row]:
+        """Stored photos of kept listings, in the order in which a shard has them."""
+        return self.query(
+            "SELECT photos.* FROM photos JOIN listings USING (source_id) "
+            "WHERE photos.outcome = 'stored' AND listings.outcome = 'kept' "
+            "ORDER BY length(source_id), source_id, photos.version, position"
+        )
+
+    def record_shard(self, shard: ShardRecord, photos: Iterable[PhotoKey]) -> None:
+        """The shard is durable and complete: its photos, in row order, are kept from now on."""
+        with self.transaction():
+            self._write(
+                "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?)",
+                shard.shard_id,
+                shard.name,
+                shard.rows,
+                shard.bytes,
+                shard.fingerprint,
+                now(),
+            )
+            rows = [
+                (shard.shard_id, row, key.source_id, key.version, key.position)
+                for row, key in enumerate(photos)
+            ]
+            self._database.executemany(
+                "UPDATE photos SET outcome = 'kept', shard_id = ?, row = ?, segment = NULL, "
+                "segment_offset = NULL WHERE source_id = ? AND version = ? AND position = ?",
+                rows,
+            )
+            self._database.executemany(
+                "UPDATE listings SET current_version = ? WHERE source_id = ?",
+                sorted({(version, source_id) for _, _, source_id, version, _ in rows}),
+            )
+
+    def shards(self) -> list[ShardRecord]:
+        rows = self.query(
+            "SELECT shard_id, name, rows, bytes, fingerprint FROM shards ORDER BY shard_id"
+        )
+        return [ShardRecord(**dict(row)) for row in rows]
+
+    def segments_in_use(self) -> set[str]:
+        rows = self.query("SELECT DISTINCT segment FROM photos WHERE outcome = 'stored'")
+        return {row["segment"] for row in rows if row["segment"] is not None}
+
+
+def _storage_failure(path: Path, error: sqlite3.Error) -> PetdataError:
+    message = str(error)
+    if "malformed" in message or "not a database" in message:
+        return CorruptFile(
+            f"{path}: {message}. Restore it from a copy, or move it and its shards away"
+        )
+    return StorageFailure(
+        f"{path}: {message}. What is committed is safe: mend the disk and start again"
+    )

@@ -1,0 +1,147 @@
+"""What must be forgotten: one file for all sources, obeyed at collection and at build.
+
+    [[takedown]]
+    kind = "identity"             # identity, photo, url or sha256
+    value = "pet911/rl518787"
+    reason = "the owner asked"
+    on = 2026-11-24
+
+The file holds no personal data: ids, addresses and hashes only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from petdata.errors import CorruptFile, PetdataError
+from petdata.workspace import write_whole
+
+Kind = Literal["identity", "photo", "url", "sha256"]
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PHOTO: Final = re.compile(r"[a-z0-9_-]+/[^/\s]+/[0-9a-f]{12}")
+_IDENTITY: Final = re.compile(r"[a-z0-9_-]+/[^/\s]+")
+# An announcement moves between addresses; its id does not.
+_PET911_URL: Final = re.compile(
+    r"https?://(?:[a-z0-9.-]*\.)?pet911\.ru/(?:.*/)?(r[lf]\d{5,9})/?(?:[?#].*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Takedown:
+    kind: Kind
+    value: str
+    reason: str
+    on: date
+
+
+@dataclass(frozen=True)
+class Takedowns:
+    """What the file says, for questions while collecting or building."""
+
+    entries: tuple[Takedown, ...] = ()
+    _values: Mapping[str, frozenset[str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        values = {
+            kind: frozenset(entry.value for entry in self.entries if entry.kind == kind)
+            for kind in get_args(Kind)
+        }
+        object.__setattr__(self, "_values", values)
+
+    def forbids_identity(self, identity_id: str) -> bool:
+        return identity_id in self._values["identity"]
+
+    def forbids_url(self, url: str) -> bool:
+        return url in self._values["url"]
+
+    def forbids_bytes(self, sha256: str) -> bool:
+        """True where a file of this hash, as it arrived or as it was kept, must not be kept."""
+        return sha256 in self._values["sha256"]
+
+    def forbids_photo(self, photo_id: str) -> bool:
+        return photo_id in self._values["photo"]
+
+
+def understand(target: str) -> tuple[Kind, str]:
+    """What ID, URL or SHA-256 a user means: its kind and its normal form."""
+    target = target.strip()
+    if match := _PET911_URL.fullmatch(target):
+        return "identity", f"pet911/{match[1]}"
+    if target.startswith(("http://", "https://")):
+        return "url", target
+    if _SHA256.fullmatch(target.lower()):
+        return "sha256", target.lower()
+    if _PHOTO.fullmatch(target):
+        return "photo", target
+    if _IDENTITY.fullmatch(target):
+        return "identity", target
+    if re.fullmatch(r"r[lf]\d{5,9}", target):
+        return "identity", f"pet911/{target}"
+    raise PetdataError(
+        f"cannot tell what {target!r} is: give an identity (pet911/rl518787), a photo "
+        "(pet911/rl518787/1f3a5c7e9b2d), an address (https://...) or a SHA-256 (64 hex digits)"
+    )
+
+
+def read_takedowns(path: Path) -> Takedowns:
+    """Raise CorruptFile where the file cannot be understood: guessing would collect too much."""
+    if not path.exists():
+        return Takedowns()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tuple(_entry(table) for table in document.get("takedown", []))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CorruptFile(
+            f"{path} cannot be read ({error}); mend it before anything is collected or built"
+        ) from error
+    return Takedowns(entries)
+
+
+def _entry(table: Mapping[str, object]) -> Takedown:
+    value, on = table["value"], table["on"]
+    for kind in get_args(Kind):
+        if kind == table["kind"] and isinstance(value, str) and isinstance(on, date):
+            return Takedown(kind, value, str(table["reason"]), on)
+    raise TypeError(f"takedown of {value!r}: kind {table['kind']!r}, on {on!r}")
+
+
+def add_takedown(path: Path, target: str, reason: str, on: date) -> tuple[Takedown, bool]:
+    """Record a takedown. Returns it and whether it is new."""
+    kind, value = understand(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        known = read_takedowns(path).entries
+        for entry in known:
+            if (entry.kind, entry.value) == (kind, value):
+                return entry, False
+        entry = Takedown(kind, value, reason, on)
+        write_whole(path, "\n".join(_as_toml(e) for e in (*known, entry)).encode())
+    return entry, True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two `petdata forget` at once lose neither entry."""
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _as_toml(entry: Takedown) -> str:
+    # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
+    texts = {"kind": entry.kind, "value": entry.value, "reason": entry.reason}
+    lines = [
+        f"{key} = {json.dumps(text, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+        for key, text in texts.items()
+    ]
+    return "\n".join(["[[takedown]]", *lines, f"on = {entry.on.isoformat()}", ""])
