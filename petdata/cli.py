@@ -1,9 +1,188 @@
-"""The petdata command."""
+"""The petdata command. Each command parses, calls once and prints; stages are imported there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer()
+from petdata import __version__
+from petdata.errors import PetdataError
+
+app = typer.Typer(
+    name="petdata",
+    help="Collect, build, train on and evaluate re-identification datasets of cats and dogs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+crawl_app = typer.Typer(help="Collect listings and photos from a web site.", no_args_is_help=True)
+shards_app = typer.Typer(help="Look at what was collected.", no_args_is_help=True)
+app.add_typer(crawl_app, name="crawl")
+app.add_typer(shards_app, name="shards")
+
+SourceName = Annotated[
+    str | None, typer.Argument(help="One source, e.g. pet911; without it all that are here.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def main() -> None:
-    app()
+    """Entry point: a PetdataError becomes one line on stderr and its exit code."""
+    try:
+        app(standalone_mode=True)
+    except PetdataError as error:
+        typer.secho(f"petdata: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        typer.secho(
+            f"petdata: this command needs the {extra} extra: pip install -e '.[{extra}]'",
+            fg="red",
+            err=True,
+        )
+        sys.exit(2)
+
+
+_EXTRA_OF = {
+    "scrapy": "crawl",
+    "parsel": "crawl",
+    "telethon": "telegram",
+    "datasets": "build",
+    "torch": "train",
+    "transformers": "train",
+    "sklearn": "evaluate",
+}
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"petdata {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """The workspace is the folder of petdata.toml, else $PETDATA_HOME, else ./petdata-data."""
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show the workspace: sources, listings, photos, bytes, what is running."""
+    from petdata.presentation import print_status
+    from petdata.workspace import find_workspace
+
+    print_status(find_workspace(), as_json=as_json)
+
+
+@app.command()
+def forget(
+    target: Annotated[
+        str, typer.Argument(help="An identity, a photo, an address or a SHA-256.", metavar="TARGET")
+    ],
+    reason: Annotated[str, typer.Option(help="Why, without naming anybody.")],
+) -> None:
+    """Never collect this again, and leave it out of every build from now on."""
+    from petdata.presentation import print_takedown
+    from petdata.workspace import find_workspace
+
+    print_takedown(find_workspace(), target, reason)
+
+
+@crawl_app.command("pet911")
+def crawl_pet911(
+    species: Annotated[str, typer.Option(help="Comma-separated: cat, dog, bird, other.")] = (
+        "cat,dog"
+    ),
+    city: Annotated[str | None, typer.Option(help="As in addresses: moskva.")] = None,
+    min_photos: Annotated[int, typer.Option(help="A listing with fewer is dropped.")] = 2,
+    max_photos: Annotated[int, typer.Option(help="Photos taken of a listing, in order.")] = 8,
+    max_listings: Annotated[int | None, typer.Option(help="New listings in this run.")] = None,
+    known_stop: Annotated[
+        int, typer.Option(help="Known listings in a row that end the walk; 0: walk to the end.")
+    ] = 40,
+    recheck: Annotated[
+        float | None, typer.Option(help="Days after which open listings are read again.")
+    ] = None,
+    base_url: Annotated[str, typer.Option(help="The site.")] = "https://pet911.ru",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="A Scrapy setting, NAME=VALUE.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Crawl pet911.ru into shards; run it again to go on, or to fetch what is new.
+
+    The same as: scrapy crawl pet911 -a species=cat,dog -a ...
+    PETDATA_CONTACT must say how the site can reach you.
+    """
+    from crawlers.run import crawl_and_print
+
+    arguments = {
+        "species": species,
+        "city": city,
+        "min_photos": min_photos,
+        "max_photos": max_photos,
+        "max_listings": max_listings,
+        "known_stop": known_stop,
+        "recheck": recheck,
+        "base_url": base_url,
+    }
+    crawl_and_print("pet911", arguments, settings=setting or [], as_json=as_json)
+
+
+@shards_app.command("list")
+def shards_list(source: SourceName = None, as_json: AsJson = False) -> None:
+    """List the shards: rows, bytes, fingerprint."""
+    from petdata.presentation import print_shards
+    from petdata.workspace import find_workspace
+
+    print_shards(find_workspace(), source, as_json=as_json)
+
+
+@shards_app.command("verify")
+def shards_verify(source: SourceName = None) -> None:
+    """Decode every photo, check every hash, compare shards and ledger. Exit code 1 on a problem."""
+    from petdata.presentation import print_verification
+    from petdata.workspace import find_workspace
+
+    print_verification(find_workspace(), source)
+
+
+@shards_app.command("show")
+def shards_show(
+    source: Annotated[str, typer.Argument(help="A source, e.g. pet911.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file to write.")
+    ] = None,
+    identities: Annotated[int, typer.Option(min=1, help="How many to show.")] = 60,
+) -> None:
+    """Write a contact sheet of the current photos: one HTML page to look at."""
+    from petdata.presentation import print_contact_sheet
+    from petdata.workspace import find_workspace
+
+    print_contact_sheet(find_workspace(), source, output, identities)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="The workspace of the demo.")] = Path("demo-data"),
+    listings: Annotated[int, typer.Option(min=10, max=100_000, help="Size of the site.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed draws other animals.")] = 1,
+) -> None:
+    """Draw pets, serve them as a local site, crawl it for real, show the shards. Offline."""
+    from petdata.demo.run import run_demo
+
+    run_demo(folder, listings=listings, seed=seed)
+
+
+if __name__ == "__main__":
+    main()

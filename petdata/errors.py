@@ -37,6 +37,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"
     OPTED_OUT = "opted_out"
     LISTING_DROPPED = "listing_dropped"
+    SUPERSEDED = "superseded"  # the listing changed before its photos were in a shard
 
 
 class ListingReason(StrEnum):

@@ -32,9 +32,9 @@ CREATE TABLE listings (
     url TEXT NOT NULL,
     outcome TEXT NOT NULL CHECK (outcome IN ('pending', 'kept', 'dropped', 'gone')),
     reason TEXT,
-    version INTEGER NOT NULL,          -- the latest one, 1 upwards; 0: never read
+    version INTEGER NOT NULL,          -- the latest one, 1 upwards; 0: found but not read yet
     current_version INTEGER,           -- the one whose photos count; null: none
-    content_hash TEXT,
+    content_hash TEXT,                 -- null: to be read (again)
     record TEXT,                       -- the Listing, scrubbed, as JSON
     closed INTEGER NOT NULL DEFAULT 0,
     walk_id INTEGER,                   -- the walk that found it first
@@ -42,7 +42,7 @@ CREATE TABLE listings (
     first_seen_at INTEGER NOT NULL,    -- microseconds since 1970, as all times here
     checked_at INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX listings_by_outcome ON listings (outcome, checked_at);
+CREATE INDEX listings_by_outcome ON listings (outcome, checked_at, source_id);
 
 CREATE TABLE photos (
     source_id TEXT NOT NULL,
@@ -83,7 +83,7 @@ CREATE TABLE walks (
     scope TEXT NOT NULL,               -- which catalogue: two scopes don't know each other
     next_url TEXT,
     total INTEGER,                     -- what the catalogue says it has
-    walked INTEGER NOT NULL DEFAULT 0, -- cards seen
+    walked INTEGER,                    -- different cards that its last run has seen
     started_at INTEGER NOT NULL,
     finished_at INTEGER
 );
@@ -128,7 +128,7 @@ class PhotoKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPhoto:
-    """What is known of a photo whose bytes are durable."""
+    """What is known of a photo whose bytes are durable in a segment."""
 
     original_sha256: str
     sha256: str
@@ -136,11 +136,8 @@ class StoredPhoto:
     width: int
     height: int
     bytes: int
-    fetched_at: int
-    segment: str | None = None
-    segment_offset: int | None = None
-    shard_id: int | None = None
-    row: int | None = None
+    segment: str
+    segment_offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +149,10 @@ class ListingState:
     version: int
     content_hash: str | None
     closed: bool
-    found_by_finished_walk: bool
+
+    @property
+    def is_unread(self) -> bool:
+        return self.content_hash is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,51 +302,50 @@ class Ledger:
         walk_id = self._one("SELECT max(walk_id) FROM walks")
         return Walk(walk_id=walk_id, next_url=None, resumed=False)
 
-    def has_finished_walk(self, scope: str) -> bool:
-        sql = "SELECT count(*) FROM walks WHERE scope = ? AND finished_at IS NOT NULL"
-        return bool(self._one(sql, scope))
-
-    def advance_walk(
-        self, walk_id: int, *, next_url: str | None, walked: int, total: int | None
-    ) -> None:
+    def advance_walk(self, walk_id: int, *, next_url: str) -> None:
         """All listings of the pages before `next_url` are in the ledger."""
+        self._write("UPDATE walks SET next_url = ? WHERE walk_id = ?", next_url, walk_id)
+
+    def finish_walk(self, walk_id: int, *, walked: int, total: int | None) -> None:
         self._write(
-            "UPDATE walks SET next_url = ?, walked = walked + ?, total = coalesce(?, total) "
-            "WHERE walk_id = ?",
-            next_url,
+            "UPDATE walks SET finished_at = ?, walked = ?, total = ? WHERE walk_id = ?",
+            now(),
             walked,
             total,
             walk_id,
         )
 
-    def finish_walk(self, walk_id: int) -> None:
-        self._write("UPDATE walks SET finished_at = ? WHERE walk_id = ?", now(), walk_id)
-
     # Listings
 
     def listing_state(self, source_id: str) -> ListingState | None:
+        states = self._listing_states("WHERE source_id = ?", source_id)
+        return states[0] if states else None
+
+    def _listing_states(self, where: str, *values: object) -> list[ListingState]:
         rows = self.query(
-            "SELECT source_id, url, outcome, reason, version, content_hash, closed, "
-            "EXISTS (SELECT 1 FROM walks WHERE walks.walk_id = listings.walk_id "
-            "        AND finished_at IS NOT NULL) AS found_by_finished_walk "
-            "FROM listings WHERE source_id = ?",
-            source_id,
+            "SELECT source_id, url, outcome, reason, version, content_hash, closed FROM listings "
+            + where,
+            *values,
         )
-        if not rows:
-            return None
-        values = dict(rows[0])
-        values["closed"] = bool(values["closed"])
-        values["found_by_finished_walk"] = bool(values["found_by_finished_walk"])
-        return ListingState(**values)
+        return [ListingState(**(dict(row) | {"closed": bool(row["closed"])})) for row in rows]
+
+    def is_known_to(self, scope: str, source_id: str) -> bool:
+        """Whether a finished walk of this scope has come as far back as this listing."""
+        return bool(
+            self._one(
+                "SELECT count(*) FROM listings JOIN walks USING (walk_id) "
+                "WHERE source_id = ? AND scope = ? AND finished_at IS NOT NULL",
+                source_id,
+                scope,
+            )
+        )
 
     def listing_record(self, source_id: str) -> Listing:
         return listing_from_json(
             self._one("SELECT record FROM listings WHERE source_id = ?", source_id)
         )
 
-    def begin_version(
-        self, listing: Listing, *, walk_id: int | None = None, run_id: int | None = None
-    ) -> int:
+    def begin_version(self, listing: Listing, *, run_id: int | None = None) -> int:
         """A listing that is new or has changed: its photos are wanted. Returns its new version.
 
         A photo that an earlier version has at the same address is not wanted again.
@@ -359,8 +358,8 @@ class Ledger:
             at = now()
             self._write(
                 "INSERT INTO listings (source_id, url, outcome, version, content_hash, record, "
-                "closed, walk_id, run_id, first_seen_at, checked_at) "
-                "VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?) "
+                "closed, run_id, first_seen_at, checked_at) "
+                "VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (source_id) DO UPDATE SET url = excluded.url, outcome = 'pending', "
                 "reason = NULL, version = excluded.version, content_hash = excluded.content_hash, "
                 "record = excluded.record, closed = excluded.closed, run_id = excluded.run_id, "
@@ -371,7 +370,6 @@ class Ledger:
                 content_hash(listing),
                 listing_to_json(listing),
                 listing.closed,
-                walk_id,
                 run_id,
                 at,
                 at,
@@ -380,17 +378,20 @@ class Ledger:
                 self._begin_photo(
                     PhotoKey(listing.source_id, version, photo.position), photo.address
                 )
+            self._drop_photos(listing.source_id, Reason.SUPERSEDED, before_version=version)
         return version
 
     def _begin_photo(self, key: PhotoKey, address: str) -> None:
         marks = ", ".join("?" * len(_ABOUT_BYTES))
         carried = self._write(
             "INSERT INTO photos (source_id, version, position, address, outcome, reason, detail, "
-            "original_sha256, sha256, phash, width, height, bytes, fetched_at, shard_id, row) "
+            "original_sha256, sha256, phash, width, height, bytes, fetched_at, segment, "
+            "segment_offset, shard_id, row) "
             "SELECT source_id, ?, ?, address, iif(outcome = 'kept', 'stored', outcome), reason, "
-            "detail, original_sha256, sha256, phash, width, height, bytes, fetched_at, shard_id, "
-            f"row FROM photos WHERE source_id = ? AND address = ? AND version < ? "
-            f"AND (outcome = 'kept' OR outcome = 'dropped' AND reason IN ({marks})) "
+            "detail, original_sha256, sha256, phash, width, height, bytes, fetched_at, segment, "
+            "segment_offset, shard_id, row FROM photos "
+            "WHERE source_id = ? AND address = ? AND version < ? AND (outcome IN "
+            f"('kept', 'stored') OR outcome = 'dropped' AND reason IN ({marks})) "
             "ORDER BY version DESC LIMIT 1",
             key.version,
             key.position,
@@ -426,7 +427,7 @@ class Ledger:
                 now(),
                 source_id,
             )
-            self._drop_photos(source_id, ("wanted", "stored"))
+            self._drop_photos(source_id, Reason.LISTING_DROPPED)
 
     def drop_listing(
         self,
@@ -434,70 +435,93 @@ class Ledger:
         url: str,
         reason: ListingReason,
         *,
-        walk_id: int | None = None,
         run_id: int | None = None,
     ) -> None:
         """Refuse a listing, whether or not it was begun."""
         with self.transaction():
             at = now()
             self._write(
-                "INSERT INTO listings (source_id, url, outcome, reason, version, walk_id, run_id, "
-                "first_seen_at, checked_at) VALUES (?, ?, 'dropped', ?, 0, ?, ?, ?, ?) "
+                "INSERT INTO listings (source_id, url, outcome, reason, version, run_id, "
+                "first_seen_at, checked_at) VALUES (?, ?, 'dropped', ?, 0, ?, ?, ?) "
                 "ON CONFLICT (source_id) DO UPDATE SET outcome = 'dropped', "
                 "reason = excluded.reason, current_version = NULL, run_id = excluded.run_id, "
                 "checked_at = excluded.checked_at",
                 source_id,
                 url,
                 reason,
-                walk_id,
                 run_id,
                 at,
                 at,
             )
-            self._drop_photos(source_id, ("wanted", "stored"))
+            self._drop_photos(source_id, Reason.LISTING_DROPPED)
 
     def keep_listing(self, source_id: str) -> None:
         """All photos have their outcome and enough are stored: it may be drained."""
         self._write("UPDATE listings SET outcome = 'kept' WHERE source_id = ?", source_id)
 
-    def forget_drops_of_run(self, run_id: int, reason: ListingReason) -> int:
-        """Listings that this run refused for this reason are unknown again."""
+    def discover(self, links: Iterable[tuple[str, str]], walk_id: int) -> list[str]:
+        """Listings that a catalogue page names. Returns the ids that the ledger did not know."""
+        new = []
         with self.transaction():
-            doomed = "SELECT source_id FROM listings WHERE run_id = ? AND outcome = 'dropped' "
-            doomed += "AND reason = ?"
-            self._write(f"DELETE FROM photos WHERE source_id IN ({doomed})", run_id, reason)
+            at = now()
+            for source_id, url in links:
+                if self._write(
+                    "INSERT INTO listings (source_id, url, outcome, version, walk_id, "
+                    "first_seen_at, checked_at) VALUES (?, ?, 'pending', 0, ?, ?, ?) "
+                    "ON CONFLICT (source_id) DO NOTHING",
+                    source_id,
+                    url,
+                    walk_id,
+                    at,
+                    at,
+                ):
+                    new.append(source_id)
+        return new
+
+    def unread_run(self, run_id: int, reason: ListingReason) -> int:
+        """Distrust what a run read: what it refused for this reason must be read again.
+
+        What the run kept is due at the next recheck. Returns how many listings are unread again.
+        """
+        with self.transaction():
+            self._write("UPDATE listings SET checked_at = 0 WHERE run_id = ?", run_id)
             return self._write(
-                "DELETE FROM listings WHERE run_id = ? AND outcome = 'dropped' AND reason = ?",
+                "UPDATE listings SET outcome = 'pending', reason = NULL, content_hash = NULL, "
+                "current_version = (SELECT max(photos.version) FROM photos WHERE outcome = 'kept' "
+                "                   AND photos.source_id = listings.source_id) "
+                "WHERE run_id = ? AND outcome = 'dropped' AND reason = ?",
                 run_id,
                 reason,
             )
 
-    def _drop_photos(self, source_id: str, outcomes: tuple[str, ...]) -> None:
-        marks = ", ".join("?" * len(outcomes))
+    def _drop_photos(
+        self, source_id: str, reason: Reason, *, before_version: int | None = None
+    ) -> None:
+        """Drop what is wanted or stored; what is in a shard stays there."""
         self._write(
-            f"UPDATE photos SET outcome = 'dropped', reason = ?, segment = NULL "
-            f"WHERE source_id = ? AND outcome IN ({marks})",
-            Reason.LISTING_DROPPED,
+            "UPDATE photos SET outcome = 'dropped', reason = ?, segment = NULL "
+            "WHERE source_id = ? AND outcome IN ('wanted', 'stored') AND version < ?",
+            reason,
             source_id,
-            *outcomes,
+            before_version or 2**31,
         )
 
-    def pending_listings(self) -> Iterator[tuple[str, str]]:
-        """(source id, address) of listings whose photos are not all settled."""
-        rows = self.query(
-            "SELECT source_id, url FROM listings WHERE outcome = 'pending' ORDER BY first_seen_at"
-        )
-        return ((row["source_id"], row["url"]) for row in rows)
+    def pending_listings(self) -> list[ListingState]:
+        """Listings that are not read yet, or whose photos are not all settled."""
+        return self._listing_states("WHERE outcome = 'pending' ORDER BY first_seen_at, source_id")
 
-    def due_for_recheck(self, before: int, limit: int) -> list[tuple[str, str]]:
-        """Open listings last read before this time, the longest unread first."""
-        rows = self.query(
-            "SELECT source_id, url FROM listings WHERE outcome IN ('kept', 'dropped') "
-            "AND closed = 0 AND checked_at < ? ORDER BY checked_at LIMIT ?",
+    def due_for_recheck(self, before: int) -> Iterator[tuple[str, str]]:
+        """(source id, address) of open listings last read before this time, oldest first."""
+        after: tuple[int, str] = (-1, "")
+        while rows := self.query(
+            "SELECT source_id, url, checked_at FROM listings WHERE outcome IN ('kept', 'dropped') "
+            "AND closed = 0 AND checked_at < ? AND (checked_at, source_id) > (?, ?) "
+            "ORDER BY checked_at, source_id LIMIT 500",
             before,
-            limit,
-        )
-        return [(row["source_id"], row["url"]) for row in rows]
+            *after,
+        ):
+            yield from ((row["source_id"], row["url"]) for row in rows)
+            after = (rows[-1]["checked_at"], rows[-1]["source_id"])
 
     # Photos
 
@@ -528,7 +552,7 @@ class Ledger:
             stored.width,
             stored.height,
             stored.bytes,
-            stored.fetched_at,
+            now(),
             stored.segment,
             stored.segment_offset,
             key.source_id,
@@ -624,6 +648,20 @@ class Ledger:
             "SELECT shard_id, name, rows, bytes, fingerprint FROM shards ORDER BY shard_id"
         )
         return [ShardRecord(**dict(row)) for row in rows]
+
+    def want_again(self, segment: str) -> int:
+        """A segment is lost: what was stored in it is wanted again. Returns how many photos."""
+        with self.transaction():
+            self._write(
+                "UPDATE listings SET outcome = 'pending' WHERE outcome = 'kept' AND source_id IN "
+                "(SELECT source_id FROM photos WHERE outcome = 'stored' AND segment = ?)",
+                segment,
+            )
+            return self._write(
+                "UPDATE photos SET outcome = 'wanted', segment = NULL, segment_offset = NULL "
+                "WHERE outcome = 'stored' AND segment = ?",
+                segment,
+            )
 
     def segments_in_use(self) -> set[str]:
         rows = self.query("SELECT DISTINCT segment FROM photos WHERE outcome = 'stored'")

@@ -1,0 +1,88 @@
+"""Run one spider to its end: exit codes, one-line errors, the final table and its JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from scrapy.crawler import AsyncCrawlerProcess, Crawler
+from scrapy.settings import Settings
+
+from crawlers import settings as settings_module
+from crawlers.options import parse_options
+from crawlers.progress import final_table
+from crawlers.state import CrawlState
+from petdata.errors import PetdataError
+from petdata.workspace import find_workspace
+
+
+def project_settings() -> Settings:
+    settings = Settings()
+    settings.setmodule(settings_module, priority="project")
+    return settings
+
+
+def crawl(source: str, arguments: Mapping[str, str], settings: Settings) -> CrawlState:
+    """Crawl, and return what the run came to. Raises PetdataError where it could not start.
+
+    The first failure during the run is `CrawlState.failure`; what was kept until then stays.
+    """
+    check_start(arguments)
+    process = AsyncCrawlerProcess(settings)
+    crawler = process.create_crawler(source)
+    return finish(process, crawler, arguments)
+
+
+def check_start(arguments: Mapping[str, str]) -> None:
+    """Everything that must be right before Scrapy starts. Raises PetdataError."""
+    parse_options(dict(arguments))
+    find_workspace().require_contact()
+
+
+def finish(
+    process: AsyncCrawlerProcess, crawler: Crawler, arguments: Mapping[str, str]
+) -> CrawlState:
+    task = process.crawl(crawler, **arguments)
+    process.start()
+    if isinstance(task, asyncio.Task) and task.done() and not task.cancelled():
+        error = task.exception()
+        if error is not None:
+            raise error
+    if crawler.spider is None:
+        raise PetdataError("the crawl did not start; the log says why")
+    return cast(CrawlState, cast(Any, crawler.spider).crawl_state)
+
+
+def log_to(settings: Settings, path: Path) -> None:
+    """Scrapy's log goes to a file, so that the terminal belongs to the progress line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    settings.set("LOG_FILE", str(path), priority="cmdline")
+
+
+def crawl_and_print(
+    source: str, arguments: Mapping[str, object], *, settings: list[str], as_json: bool
+) -> None:
+    """`petdata crawl`: progress on stderr, the log in a file, a table or JSON at the end.
+
+    Raises the PetdataError that ended the run early, after printing what was collected until then.
+    """
+    given = {name: str(value) for name, value in arguments.items() if value is not None}
+    check_start(given)
+    scrapy_settings = project_settings()
+    log_to(scrapy_settings, find_workspace().root / "runs" / f"crawl-{source}.log")
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise PetdataError(f"--set {setting!r}: write NAME=VALUE")
+        scrapy_settings.set(name, value, priority="cmdline")
+    state = crawl(source, given, scrapy_settings)
+    if state.report is not None:
+        if as_json:
+            Console(highlight=False).print_json(data=state.report)
+        else:
+            Console(stderr=True, highlight=False).print(final_table(state.report))
+    if state.failure is not None:
+        raise state.failure

@@ -1,0 +1,152 @@
+"""Looking at what was collected without changing it: status, and whether shards keep their word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from petdata.errors import PetdataError
+from petdata.ledger import Ledger, ShardRecord
+from petdata.ledger_lock import Holder, read_holder
+from petdata.shards import verify_shard
+from petdata.sources import known_sources
+from petdata.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceStatus:
+    source: str
+    running: Holder | None
+    listings: Mapping[str, int]  # by outcome
+    photos: Mapping[str, int]  # by outcome
+    dropped: Mapping[str, int]  # photos, by reason
+    identities: int  # with current photos
+    current_photos: int
+    shards: int
+    shard_bytes: int
+    last_run: Mapping[str, Any] | None  # command, started_at, outcome, report
+
+
+def collected_sources(workspace: Workspace) -> list[str]:
+    """Sources that have a ledger here, best rank first."""
+    return [name for name in known_sources(workspace) if workspace.ledger(name).exists()]
+
+
+def source_status(workspace: Workspace, source: str) -> SourceStatus:
+    path = workspace.ledger(source)
+    with Ledger(path, source=source, read_only=True) as ledger:
+        current = ledger.query("SELECT count(*), count(DISTINCT source_id) FROM current_photos")[0]
+        shards = ledger.shards()
+        return SourceStatus(
+            source=source,
+            running=read_holder(path.with_suffix(".lock")),
+            listings=_counts(ledger, "SELECT outcome, count(*) FROM listings GROUP BY 1"),
+            photos=_counts(ledger, "SELECT outcome, count(*) FROM photos GROUP BY 1"),
+            dropped=_counts(
+                ledger,
+                "SELECT reason, count(*) FROM photos WHERE outcome = 'dropped' "
+                "GROUP BY 1 ORDER BY 2 DESC",
+            ),
+            identities=current[1],
+            current_photos=current[0],
+            shards=len(shards),
+            shard_bytes=sum(shard.bytes for shard in shards),
+            last_run=_last_run(ledger),
+        )
+
+
+def _counts(ledger: Ledger, sql: str) -> dict[str, int]:
+    return {name: count for name, count in ledger.query(sql)}
+
+
+def _last_run(ledger: Ledger) -> dict[str, Any] | None:
+    rows = ledger.query(
+        "SELECT command, started_at, outcome, report FROM runs ORDER BY run_id DESC LIMIT 1"
+    )
+    if not rows:
+        return None
+    run = dict(rows[0])
+    run["started_at"] = datetime.fromtimestamp(run["started_at"] / 1e6, UTC)
+    run["report"] = json.loads(run["report"]) if run["report"] else None
+    return run
+
+
+def list_shards(workspace: Workspace, source: str) -> list[ShardRecord]:
+    with Ledger(workspace.ledger(source), source=source, read_only=True) as ledger:
+        return ledger.shards()
+
+
+def verify_source(workspace: Workspace, source: str) -> Iterator[str]:
+    """Every way in which shards and ledger contradict each other or themselves, as sentences.
+
+    Reads every byte: each photo is decoded and hashed. Yields nothing where all is well.
+    """
+    folder = workspace.shards(source)
+    with Ledger(workspace.ledger(source), source=source, read_only=True) as ledger:
+        shards = ledger.shards()
+        on_disk = {path.name for path in folder.glob("part-*.parquet")}
+        for name in sorted(on_disk - {shard.name for shard in shards}):
+            yield f"{folder / name}: the ledger does not know this shard"
+        for shard in shards:
+            if shard.name not in on_disk:
+                yield f"{folder / shard.name}: the ledger has it, the folder does not"
+                continue
+            problems = 0
+            for problem in verify_shard(folder / shard.name):
+                problems += 1
+                yield problem
+            if not problems:
+                yield from _compare(ledger, shard, workspace)
+
+
+def _compare(ledger: Ledger, shard: ShardRecord, workspace: Workspace) -> Iterator[str]:
+    """Row by row: the ledger's photos of a shard and the shard's rows are the same, in order."""
+    path = workspace.shards(ledger.source) / shard.name
+    table = pq.read_table(path, columns=["photo_id", "sha256", "listing_version", "position"])
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    expected = {
+        row["row"]: (
+            f"{ledger.source}/{row['source_id']}/{row['sha256'][:12]}",
+            row["sha256"],
+            row["version"],
+            row["position"],
+        )
+        for row in ledger.query(
+            "SELECT row, source_id, sha256, version, position FROM photos "
+            "WHERE shard_id = ? AND outcome = 'kept'",
+            shard.shard_id,
+        )
+    }
+    if len(rows) != shard.rows:
+        yield f"{path}: {len(rows)} rows, the ledger says {shard.rows}"
+    for number in sorted(expected.keys() | set(range(len(rows)))):
+        if number >= len(rows):
+            yield f"{path}: row {number} is absent, the ledger has {expected[number][0]} there"
+        elif number not in expected:
+            yield f"{path}, row {number}: the ledger does not know {rows[number][0]}"
+        elif rows[number] != expected[number]:
+            yield f"{path}, row {number}: {rows[number]}, the ledger says {expected[number]}"
+
+
+def current_rows(workspace: Workspace, source: str) -> dict[str, set[int]]:
+    """Shard name -> the rows whose photos count: the latest version of listings not gone."""
+    rows: dict[str, set[int]] = {}
+    with Ledger(workspace.ledger(source), source=source, read_only=True) as ledger:
+        for row in ledger.query("SELECT shard, row FROM current_photos"):
+            rows.setdefault(row["shard"], set()).add(row["row"])
+    return rows
+
+
+def require_collected(workspace: Workspace, source: str | None) -> list[str]:
+    """The source asked for, or all that have a ledger. Raises PetdataError where there is none."""
+    sources = [source] if source is not None else collected_sources(workspace)
+    if not sources:
+        raise PetdataError(
+            f"nothing has been collected in {workspace.root} yet: start with petdata crawl pet911"
+        )
+    return sources
