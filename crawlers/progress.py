@@ -88,18 +88,24 @@ def _eta(state: CrawlState, read: int, seconds: float) -> str | None:
     return f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
 
 
-def final_table(report: Mapping[str, Any]) -> Table:
+def print_report(console: Console, report: Mapping[str, Any]) -> None:
+    """The final table, and what to look at."""
     table = Table(title=f"{report['source']}: {report['outcome']}", title_justify="left")
-    table.add_column("what")
+    table.add_column("")
     table.add_column("count", justify="right")
     for section in ("listings", "photos"):
-        for name, count in report[section].items():
-            table.add_row(f"{section}, {name.replace('_', ' ')}", f"{count:,}")
+        for name, number in report[section].items():
+            if name not in ("found", "stored"):  # counted again under what became of them
+                table.add_row(f"{section}: {name.replace('_', ' ')}", f"{number:,}")
         table.add_section()
-    table.add_row("JPEG kept", f"{report['bytes'] / 1e6:,.1f} MB")
+    table.add_row("JPEG fetched and kept", f"{report['bytes'] / 1e6:,.1f} MB")
     table.add_row("shards written", f"{report['shards']:,}")
     table.add_row("requests", f"{report['requests']:,}")
     if report["catalogue_total"] is not None:
         table.add_row("listings in the catalogue, as it says", f"{report['catalogue_total']:,}")
+    if report["walked"] is not None:
+        table.add_row("listings met walking it to its end", f"{report['walked']:,}")
     table.add_row("time", f"{report['seconds']:,.1f} s")
-    return table
+    console.print(table)
+    for warning in report["warnings"]:
+        console.print(f"look at this: {warning}", style="yellow", markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from scrapy.settings import Settings
 
 from crawlers import settings as settings_module
 from crawlers.options import parse_options
-from crawlers.progress import final_table
+from crawlers.progress import print_report
 from crawlers.state import CrawlState
 from petdata.errors import PetdataError
 from petdata.workspace import find_workspace
@@ -83,6 +83,6 @@ def crawl_and_print(
         if as_json:
             Console(highlight=False).print_json(data=state.report)
         else:
-            Console(stderr=True, highlight=False).print(final_table(state.report))
+            print_report(Console(stderr=True, highlight=False), state.report)
     if state.failure is not None:
         raise state.failure

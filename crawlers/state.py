@@ -28,7 +28,9 @@ class CrawlState:
     opened_intake: Intake | None = None
     failure: PetdataError | None = None  # why the run ends early
     counts: Counter[str] = field(default_factory=Counter)  # of pages; photos: intake.counts
-    catalogue_total: int | None = None
+    cities: Counter[str] = field(default_factory=Counter)  # listings read, by city
+    catalogue_total: int | None = None  # as the site says
+    walked: int | None = None  # listings met by a walk from the first page to the last
     report: dict[str, Any] | None = None  # once the run is over
     started: float = field(default_factory=time.monotonic)
 
@@ -100,12 +102,36 @@ def crawl_report(state: CrawlState, outcome: str, stats: Mapping[str, Any]) -> d
         "requests": stats.get("downloader/request_count", 0),
         "statuses": _under(stats, "downloader/response_status_count/"),
         "catalogue_total": state.catalogue_total,
+        "walked": state.walked,
+        "warnings": warnings(state),
         "pages": dict(sorted(state.counts.items())),
         "listings": _under(counts, "listing/"),
         "photos": _under(counts, "photo/"),
         "bytes": counts.get("bytes", 0),
         "shards": counts.get("shards", 0),
     }
+
+
+MISSED_SHARE: Final = 0.02  # of the catalogue's total, that removals during a walk may explain
+ONE_CITY_SHARE: Final = 0.9
+ONE_CITY_MINIMUM: Final = 100  # listings below which a common city means nothing
+
+
+def warnings(state: CrawlState) -> list[str]:
+    """Signs that the catalogue did not show everything; the run is not wrong, but look at it."""
+    found = []
+    total = state.catalogue_total
+    if state.walked is not None and total and state.walked < (1 - MISSED_SHARE) * total:
+        found.append(f"the catalogue says it has {total:,} listings, the walk met {state.walked:,}")
+    read = state.cities.total()
+    if state.options.city is None and read >= ONE_CITY_MINIMUM:
+        [(city, count)] = state.cities.most_common(1)
+        if count > ONE_CITY_SHARE * read:
+            found.append(
+                f"{count:,} of {read:,} listings are from {city or 'nowhere'}: the catalogue may "
+                "show only listings near your address"
+            )
+    return found
 
 
 def _under(counts: Mapping[str, Any], prefix: str) -> dict[str, Any]:

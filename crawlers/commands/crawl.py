@@ -9,7 +9,7 @@ from scrapy.commands import crawl
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.exceptions import UsageError
 
-from crawlers.progress import final_table
+from crawlers.progress import print_report
 from crawlers.run import check_start, finish
 from petdata.errors import PetdataError
 
@@ -28,7 +28,7 @@ class Command(crawl.Command):
             self.exitcode = error.exit_code
             return
         if state.report is not None:
-            console.print(final_table(state.report))
+            print_report(console, state.report)
         if state.failure is not None:
             console.print(f"scrapy crawl: {state.failure}", style="red", markup=False)
             self.exitcode = state.failure.exit_code

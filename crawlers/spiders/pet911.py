@@ -26,7 +26,7 @@ from crawlers.options import parse_options
 from crawlers.pages import PageNotUnderstood
 from crawlers.pages.opt_out import opts_out
 from crawlers.pages.pet911 import parse_catalog, parse_listing_with_notes, source_id_of
-from crawlers.pages.pet911_catalog import CatalogPage, ListingLink
+from crawlers.pages.pet911_catalog import ListingLink
 from crawlers.pages.pet911_urls import city_of, page_number, species_of
 from crawlers.pipelines import FetchedPhoto
 from crawlers.state import CrawlState, MarkupWatch
@@ -40,6 +40,7 @@ PHOTO_PRIORITY: Final = 20
 LISTING_PRIORITY: Final = 10
 CATALOGUE_PRIORITY: Final = 0
 ANIMAL_FILTER: Final = {Species.DOG: 1, Species.CAT: 2, Species.BIRD: 3}  # PetsSearch[animal]
+LISTINGS_PER_PAGE: Final = 20
 RECHECKS_AT_ONCE: Final = 50  # listings asked for before the scheduler is empty again
 DAY_US: Final = 24 * 3600 * 1_000_000
 GONE: Final = (404, 410)
@@ -51,6 +52,7 @@ class Onward:
     """Where a walk goes once it has looked back; None: it is finished."""
 
     next_url: str | None
+    at_end: bool  # of the catalogue, not only where the known listings begin
 
 
 class Pet911Spider(scrapy.Spider):
@@ -116,7 +118,7 @@ class Pet911Spider(scrapy.Spider):
             url,
             callback=self.parse_catalogue,
             errback=self.catalogue_failed,
-            cb_kwargs={"onward": onward},
+            cb_kwargs={"number": page_number(url), "onward": onward},
             priority=CATALOGUE_PRIORITY,
         )
 
@@ -141,27 +143,33 @@ class Pet911Spider(scrapy.Spider):
 
     # The catalogue
 
-    def parse_catalogue(self, response: Response, onward: Onward | None) -> Iterator[Any]:
-        """One page; with `onward` it was left behind before and is looked at again."""
+    def parse_catalogue(
+        self, response: Response, number: int, onward: Onward | None
+    ) -> Iterator[Any]:
+        """Page `number`; with `onward` it was left behind before and is looked at again."""
         page = parse_catalog(text_of(response), response.url)
         self.crawl_state.counts["catalogue"] += 1
         self.crawl_state.catalogue_total = page.total or self.crawl_state.catalogue_total
         self.walked.update(link.source_id for link in page.listings)
-        self.check_page(page, response.url)
-        wanted = [link for link in page.listings if self.in_scope(link)]
+        if not page.listings or page_number(response.url) != number:
+            self.check_end(response.url, number)
+            yield from self.move_on(Onward(None, at_end=True))
+            return
+        in_scope = [link for link in page.listings if self.in_scope(link)]
         with self.crawl_state.storage():
-            unknown = [link for link in wanted if self.is_unknown(link)][: self.room()]
+            unknown = [link for link in in_scope if self.is_unknown(link)][: self.room()]
             new = self.crawl_state.intake.discover(
                 [(link.source_id, link.url) for link in unknown], walk_id=self.walk_id
             )
-            reached_known = onward is None and self.reaches_known(wanted)
+            reached_known = onward is None and self.reaches_known(in_scope)
         news = [link for link in unknown if link.source_id in new]
         for link in news:
             yield self.listing_request(link.source_id, link.url)
         if self.room() == 0:
             return  # the walk stays open: the next run goes on with this page
         if onward is None:
-            onward = Onward(None if reached_known else page.next_url)
+            next_url = None if reached_known else page.next_url
+            onward = Onward(next_url, at_end=page.next_url is None)
         before = previous_page(response.url, self.catalogue_url())
         if before is not None and any(not link.promoted for link in news):
             yield self.catalogue_request(before, onward)
@@ -169,17 +177,32 @@ class Pet911Spider(scrapy.Spider):
             yield from self.move_on(onward)
 
     def move_on(self, onward: Onward) -> Iterator[Request]:
-        ledger = self.crawl_state.intake.ledger
-        with self.crawl_state.storage():
+        ledger, state = self.crawl_state.intake.ledger, self.crawl_state
+        with state.storage():
             if onward.next_url is not None:
                 ledger.advance_walk(self.walk_id, next_url=onward.next_url)
-                yield self.catalogue_request(onward.next_url)
-                return
-            total = self.crawl_state.catalogue_total
-            ledger.finish_walk(self.walk_id, walked=len(self.walked), total=total)
+            else:
+                ledger.finish_walk(
+                    self.walk_id, walked=len(self.walked), total=state.catalogue_total
+                )
         assert self.walk is not None
-        if self.walk.resumed:  # what is new stands on the first pages again
+        if onward.next_url is not None:
+            yield self.catalogue_request(onward.next_url)
+        elif self.walk.resumed:  # what is new stands on the first pages again
             yield self.begin_walk()
+        elif onward.at_end:
+            state.walked = len(self.walked)
+
+    def check_end(self, url: str, number: int) -> None:
+        """No listings, or another page than asked for: right only behind the last page."""
+        total = self.crawl_state.catalogue_total
+        if number > 1 and (total is None or (number - 1) * LISTINGS_PER_PAGE >= total):
+            return
+        if number == 1 and total == 0:
+            return
+        raise self.markup_changed(
+            MarkupChanged(f"page {number} of the catalogue, {url}, shows no listings (of {total})")
+        )
 
     @property
     def walk_id(self) -> int:
@@ -214,14 +237,6 @@ class Pet911Spider(scrapy.Spider):
             else:
                 self.known_in_a_row = 0
         return False
-
-    def check_page(self, page: CatalogPage, url: str) -> None:
-        """An empty page is the end of the catalogue only where all of it has been walked."""
-        if page.listings or page.total == 0:
-            return
-        total = self.crawl_state.catalogue_total
-        if total is None or len(self.walked) < 0.9 * total:
-            raise self.markup_changed(MarkupChanged(f"{url} shows no listings (of {total})"))
 
     def catalogue_failed(self, failure: Failure) -> None:
         self.crawl_state.counts["catalogue_failed"] += 1
@@ -262,6 +277,7 @@ class Pet911Spider(scrapy.Spider):
                 intake.refuse_listing(source_id, response.url, ListingReason.SPECIES_NOT_WANTED)
                 return
             wanted = intake.take_listing(listing)
+        self.crawl_state.cities[listing.city or ""] += 1
         yield listing
         for photo in wanted:
             yield self.photo_request(photo, response.url)
