@@ -1,6 +1,10 @@
-# make demo   the main job, offline: draw pets, serve them, crawl them, show the shards
-# make test   the test suite
-# make check  format, lint, types, import contracts and tests (under 10 minutes)
+# make demo         the main job, offline: draw pets, serve them as a site, crawl it, show the shards
+# make test         the test suite
+# make setup        only the environment (.venv)
+# make check        format, lint, types, import contracts and tests: what must pass before a commit
+# make check-slow   the full kill matrices and other slow checks
+# make format       put the code into the project's format
+# make constraints  resolve the tested versions anew into constraints.txt
 VENV ?= .venv
 EXTRAS ?= all,dev
 PYTHON ?= python3
@@ -27,6 +31,34 @@ $(SETUP): pyproject.toml constraints.txt
 	@$(UV) pip install -q --python $(PY) -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
-constraints:  # tested versions, without addresses
-	$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links --all-extras \
-	  --python $(PY) pyproject.toml -o constraints.txt
+demo: $(SETUP)
+	@$(VENV)/bin/petdata demo
+
+test: $(SETUP)
+	@echo "running the tests"
+	@$(PY) -m pytest -q -n auto -m "not slow"
+
+check: $(SETUP)
+	@echo "format, lint, types, import contracts"
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(MAKE) --no-print-directory test
+
+check-slow: $(SETUP)
+	@echo "slow checks: full kill matrices"
+	@$(PY) -m pytest -q -n auto -m slow
+
+format: $(SETUP)
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+# Bare name==version lines, no addresses. What stands there already stays as it is; delete a line to
+# have it resolved anew.
+constraints: $(SETUP)
+	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --all-extras --python $(PY) pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) .venv-peers demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
