@@ -52,6 +52,8 @@ class Workspace:
                 "can reach you, e.g. PETDATA_CONTACT=you@example.org "
                 f'(or contact = "..." in {CONFIG_NAME})'
             )
+        if not self.contact.isprintable():
+            raise PetdataError("PETDATA_CONTACT must be one printable line: it goes into a header")
         return self.contact
 
 
