@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petdata.records import (
@@ -73,6 +73,7 @@ photos = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(photos, max_size=4))
 def test_rows_of_arrow_give_the_photos_back(written: list[Photo]) -> None:
     batch = pa.RecordBatch.from_pylist([to_row(photo) for photo in written], SHARD_SCHEMA)
