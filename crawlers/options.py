@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from dataclasses import dataclass, fields
 from typing import Final
@@ -41,7 +42,7 @@ class CrawlOptions:
             raise PetdataError(f"max_listings={self.max_listings}: must be at least 1")
         if self.known_stop < 0:
             raise PetdataError(f"known_stop={self.known_stop}: must be 0 (never stop) or more")
-        if self.recheck is not None and self.recheck < 0:
+        if self.recheck is not None and not 0 <= self.recheck < math.inf:
             raise PetdataError(f"recheck={self.recheck}: a number of days, 0 or more")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
