@@ -18,13 +18,12 @@ from petdata.errors import Reason, RejectedPhoto
 from petdata.isolated_decoder import decode_isolated
 from petdata.jpeg_stream import JpegStream, read_jpeg_stream
 from petdata.limits import Limits
-from petdata.perceptual_hash import THUMBNAIL_SIDE, gray_thumbnail, perceptual_hash
+from petdata.perceptual_hash import SCALED_DECODE_SIDE, gray_thumbnail, perceptual_hash
+from petdata.picture_files import open_picture, source_format
 from petdata.pictures import (
     SourceFormat,
     UInt8Array,
     encode_jpeg,
-    open_picture,
-    source_format,
     strips,
     turned_upright,
     upright_srgb,
@@ -36,7 +35,6 @@ __all__ = ["CanonicalJpeg", "Limits", "canonicalise"]
 DEFAULT_LIMITS: Final = Limits()
 
 _MODES: Final[dict[int, ColourMode]] = {1: "L", 3: "RGB", 4: "CMYK"}
-_SCALED_DECODE_SIDE: Final = 2 * THUMBNAIL_SIDE
 _BUFFERED_SAMPLE_BYTES: Final = 2  # libjpeg's JCOEF, until the last scan is read
 
 
@@ -60,21 +58,10 @@ def canonicalise(raw: bytes, limits: Limits = DEFAULT_LIMITS) -> CanonicalJpeg:
     """
     limits.check_bytes(len(raw))
     kind = source_format(raw)
-    encoded: bytes | None
-    if kind == "jpeg":
-        stream = read_jpeg_stream(raw)
-        encoded = _encoded_upright(stream, limits)
-    elif kind in ("avif", "heic"):
-        encoded = decode_isolated(raw, kind, limits)
-    else:
-        encoded = encode_jpeg(upright_srgb(open_picture(raw, kind, limits)))
-    if encoded is not None:
-        limits.check_bytes(len(encoded))
-        stream = read_jpeg_stream(encoded)
-        limits.check_size(stream.width, stream.height)
+    stream, reencoded = _canonical_stream(raw, kind, limits)
     # Even this scaled decode reads the compressed data to its end.
-    gray = _decoded(stream.jpeg, "GRAY", smallest_side=_SCALED_DECODE_SIDE)
-    thumbnail = gray_thumbnail(gray[:, :, 0])
+    gray = _decoded(stream.jpeg, "GRAY", smallest_side=SCALED_DECODE_SIDE)
+    thumbnail = gray_thumbnail(gray[:, :, 0], size=(stream.width, stream.height))
     original_sha256 = hashlib.sha256(raw).hexdigest()
     return CanonicalJpeg(
         jpeg=stream.jpeg,
@@ -85,8 +72,25 @@ def canonicalise(raw: bytes, limits: Limits = DEFAULT_LIMITS) -> CanonicalJpeg:
         phash=perceptual_hash(thumbnail),
         thumbnail=thumbnail.tobytes(),
         source_format=kind,
-        reencoded=encoded is not None,
+        reencoded=reencoded,
     )
+
+
+def _canonical_stream(raw: bytes, kind: SourceFormat, limits: Limits) -> tuple[JpegStream, bool]:
+    """The photo as a JPEG without metadata, and whether it had to be encoded for that."""
+    if kind == "jpeg":
+        stream = read_jpeg_stream(raw)
+        encoded = _encoded_upright(stream, limits)
+        if encoded is None:
+            return stream, False
+    elif kind in ("avif", "heic"):
+        encoded = decode_isolated(raw, kind, limits)
+    else:
+        encoded = encode_jpeg(upright_srgb(open_picture(raw, kind, limits)))
+    limits.check_bytes(len(encoded))
+    stream = read_jpeg_stream(encoded)
+    limits.check_size(stream.width, stream.height)
+    return stream, True
 
 
 def _encoded_upright(stream: JpegStream, limits: Limits) -> bytes | None:
@@ -135,7 +139,7 @@ def _refusal(said: str) -> RejectedPhoto:
     lowered = said.lower()
     if "premature end" in lowered:
         reason = Reason.TRUNCATED
-    elif "unsupported" in lowered or "not supported" in lowered or "not implemented" in lowered:
+    elif any(words in lowered for words in ("unsupported", "not supported", "subsampling")):
         reason = Reason.UNSUPPORTED
     else:
         reason = Reason.CORRUPT

@@ -128,6 +128,7 @@ class _Reader:
     copied: list[bytes | memoryview] = field(default_factory=list)
     frame: _Frame | None = None
     scans: int = 0
+    has_huffman_table: bool = False
 
     def take(self, marker: int, start: int, end: int) -> int:
         """Digest one segment; returns where the next one begins."""
@@ -137,6 +138,7 @@ class _Reader:
         if marker in _DROPPED:
             self.metadata.read(marker, body)
         elif marker in _NEEDED:
+            self.has_huffman_table |= marker == _DHT
             self.copied.append(self.raw[start:end])
         elif marker in _DECODABLE_FRAMES:
             if self.frame is not None:
@@ -182,6 +184,8 @@ def _finished(reader: _Reader) -> JpegStream:
     frame, metadata = reader.frame, reader.metadata
     if frame is None or not reader.scans:
         raise _corrupt("no picture between the start and the end marker")
+    if not reader.has_huffman_table:  # decoders would have to guess
+        raise _corrupt("no Huffman table")
     if not frame.is_complete():
         raise RejectedPhoto(
             Reason.TRUNCATED, f"JPEG whose last scans are missing, {reader.scans} are present"

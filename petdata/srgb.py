@@ -16,7 +16,7 @@ from petdata.errors import Reason, RejectedPhoto
 # CMYK profiles of print shops are the largest in use: 0.5 to 3 MB.
 MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 # The sRGB profiles in circulation differ from each other by rounding: 1 level of 255 on real
-# photos. A plain gamma of 2.2 is off by 6, Display P3 by 102.
+# photos. A plain gamma of 2.2 is off by 9, Display P3 by 102.
 MAX_SRGB_DEVIATION: Final = 2
 
 ColourMode: TypeAlias = Literal["L", "RGB", "CMYK"]
