@@ -19,11 +19,11 @@ MAX_CLASSES: Final = 20  # of one element; real ones have up to six
 
 Element: TypeAlias = Any  # lxml's; it has no types
 
-# Controls, zero-width and bidirectional marks, fillers, tags, surrogates: nobody sees them, and
-# between two digits they hide a phone number from every pattern.
+# Controls, zero-width and bidirectional marks, fillers, surrogates, private use, tags: nobody sees
+# them, and between two digits they hide a phone number from every pattern.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\uf8ff"
     "\U000e0000-\U000e007f]"
 )
 _LOWER_CYRILLIC = re.compile("[а-я]+")
