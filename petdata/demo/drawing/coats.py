@@ -211,7 +211,7 @@ def _points(build: Build, skin: Skin, patches: Floats, detail: Floats) -> Floats
 def _saddle(build: Build, skin: Skin, patches: Floats, detail: Floats) -> Floats:
     x, y, _ = skin.rest
     line = build.leg + build.chest * 0.75
-    dark = _step(line - 0.04, line + 0.05, y + 0.04 * patches) * (x < build.trunk * 0.62)
+    dark: Floats = _step(line - 0.04, line + 0.05, y + 0.04 * patches) * (x < build.trunk * 0.62)
     dark[_is(skin, Group.LEG, Group.PAW)] *= 0.4
     tail = _is(skin, Group.TAIL)
     dark[tail] = _step(-0.02, 0.06, 0.04 * patches[tail] + 0.05)

@@ -1,0 +1,88 @@
+"""The bytes behind a listing's photo addresses: drawn when they are asked for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PIL import Image
+
+from petdata.demo.pets import DrawnPhoto, draw_identity, draw_photo, encode_photo
+from petdata.demo.servers.adverts import AdvertPhoto, Fault, Picture
+from petdata.demo.servers.local_server import Response
+from petdata.demo.servers.site_config import SiteConfig
+
+KEPT_IN_MEMORY = 128  # encoded photos, about 50 kB each
+THUMBNAIL_PX = 196
+
+# What turns upright pixels into those that each EXIF orientation turns upright again.
+STORED_AS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+ORIENTATION_TAG, GPS_TAG, MAKE_TAG = 0x0112, 0x8825, 0x010F
+NOT_FOUND_PAGE = "<!DOCTYPE html><html><body><h1>Страница не найдена</h1></body></html>".encode()
+
+
+class SitePhotos:
+    def __init__(self, config: SiteConfig) -> None:
+        self._seed = config.seed
+        self._faults = config.faults
+        kept = KEPT_IN_MEMORY + 8 * (config.photo_pool or 0)  # a pool stays: 4 species, 2 forms
+        self.encoded = lru_cache(maxsize=kept)(self._encode)
+
+    def drawn(self, picture: Picture) -> DrawnPhoto:
+        """The upright picture before it is encoded, with its boxes."""
+        return draw_photo(_identity(self._seed, picture.identity, picture.species), picture.number)
+
+    def respond(self, photo: AdvertPhoto) -> Response:
+        delay_s = self._faults.slow_s if photo.slow else 0.0
+        media_type = f"image/{photo.picture.form.lower()}"
+        if photo.fault is Fault.MISSING:
+            return Response(body=NOT_FOUND_PAGE, status=404, kind="photo", delay_s=delay_s)
+        if photo.fault is Fault.HTML:
+            return Response(body=NOT_FOUND_PAGE, kind="photo", delay_s=delay_s)
+        body = b"" if photo.fault is Fault.EMPTY else self.encoded(photo.picture)
+        if photo.fault is Fault.TRUNCATED:
+            body = body[: len(body) * 3 // 5]
+        headers = (("X-Robots-Tag", "noimageai"),) if photo.fault is Fault.OPTED_OUT else ()
+        return Response(
+            body=body, content_type=media_type, headers=headers, kind="photo", delay_s=delay_s
+        )
+
+    def thumbnail(self, photo: AdvertPhoto) -> Response:
+        small = self.drawn(photo.picture).image
+        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        return Response(
+            body=encode_photo(small, "WEBP", 75), content_type="image/webp", kind="thumbnail"
+        )
+
+    def _encode(self, picture: Picture) -> bytes:
+        image = self.drawn(picture).image
+        if picture.orientation in STORED_AS:
+            image = image.transpose(STORED_AS[picture.orientation])
+        return encode_photo(image, picture.form, picture.quality, _exif(picture))
+
+
+_identity = lru_cache(maxsize=256)(draw_identity)
+
+
+def _exif(picture: Picture) -> Image.Exif | None:
+    if picture.orientation == 1 and picture.gps is None:
+        return None
+    exif = Image.Exif()
+    exif[MAKE_TAG] = "Demo"
+    exif[ORIENTATION_TAG] = picture.orientation
+    if picture.gps is not None:
+        latitude, longitude = picture.gps
+        exif[GPS_TAG] = {1: "N", 2: _degrees(latitude), 3: "E", 4: _degrees(longitude)}
+    return exif
+
+
+def _degrees(angle: float) -> tuple[float, float, float]:
+    minutes = angle % 1 * 60
+    return (float(int(angle)), float(int(minutes)), round(minutes % 1 * 60, 2))
