@@ -82,12 +82,12 @@ class _Frame:
             bits = self.lowest_bit.get(component)
             if bits is None:
                 raise _corrupt(f"scan of component {component}, which the frame header lacks")
-            if any(bit != expected for bit in bits[first : last + 1]):
+            if bits[first : last + 1] != [expected] * (last + 1 - first):
                 raise _corrupt("scans that repeat or skip a part of the picture")
             bits[first : last + 1] = [low] * (last + 1 - first)
 
     def is_complete(self) -> bool:
-        return all(bit == 0 for bits in self.lowest_bit.values() for bit in bits)
+        return all(bits == [0] * 64 for bits in self.lowest_bit.values())
 
 
 @dataclass(kw_only=True, slots=True)
