@@ -16,6 +16,7 @@ from crawlers.pages import PageNotUnderstood
 # single tag full of attributes up to 20 seconds: libxml2 compares each with all before it.
 MAX_PAGE_CHARACTERS: Final = 1_000_000
 MAX_CLASSES: Final = 20  # of one element; real ones have up to six
+MAX_PIECES: Final = 5_000  # of text and elements that one text is made of; real ones have dozens
 
 Element: TypeAlias = Any  # lxml's; it has no types
 
@@ -28,7 +29,7 @@ _INVISIBLE = re.compile(
 )
 _LOWER_CYRILLIC = re.compile("[а-я]+")
 _HIDDEN_TAGS = frozenset({"script", "style", "template"})
-_BLOCK_TAGS = frozenset({"p", "div", "li", "h1", "h2", "h3"})
+_BREAKING_TAGS = frozenset({"br", "p", "div", "li", "h1", "h2", "h3"})
 
 
 class Page:
@@ -77,7 +78,8 @@ def decoded_wrongly(html: str) -> bool:
 def lines_of(element: Element | None) -> Iterator[str]:
     """The text that a reader sees in `element`, tidy, without empty lines.
 
-    Made on demand: where tags were left open, one element may hold half the page.
+    Made on demand, and only from the first MAX_PIECES: where tags were left open, one element may
+    hold half the page.
     """
     line: list[str] = []
     for piece in _pieces(element) if element is not None else ():
@@ -94,19 +96,26 @@ def lines_of(element: Element | None) -> Iterator[str]:
 
 def _pieces(root: Element) -> Iterator[str]:
     """Text in the order of the page, with a line break where an element makes one."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node.tag, str) and node.tag not in _HIDDEN_TAGS:  # a comment's is not
-            if node.tag == "br" or node.tag in _BLOCK_TAGS:
-                yield "\n"
-            if node.tag in _BLOCK_TAGS:
-                stack.append("\n")
-            for child in reversed(node):
-                stack += [child.tail or "", child]
-            stack.append(node.text or "")
+    node = root
+    for _ in range(MAX_PIECES):
+        visible = isinstance(node.tag, str) and node.tag not in _HIDDEN_TAGS  # a comment's is not
+        if visible:
+            yield "\n" if node.tag in _BREAKING_TAGS else ""
+            yield node.text or ""
+        if visible and len(node):
+            node = node[0]
+            continue
+        while node is not root and node.getnext() is None:
+            yield _after(node)
+            node = node.getparent()
+        if node is root:
+            return
+        yield _after(node)
+        node = node.getnext()
+
+
+def _after(node: Element) -> str:
+    return ("\n" if node.tag in _BREAKING_TAGS else "") + (node.tail or "")
 
 
 def tidy(text: str) -> str:

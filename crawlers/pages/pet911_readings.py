@@ -30,6 +30,7 @@ from petdata.records import Sex, Species
 MAX_JSON_CHARACTERS: Final = 200_000  # real ones have 2,000
 MAX_SCRIPTS: Final = 20
 MAX_FACTS: Final = 100  # real pages have up to 14
+MAX_ELEMENTS: Final = 1_000  # in a description; real ones have a few; lines_of reads these whole
 MAX_PHOTOS: Final = 100  # the site takes 10; more is no listing of one animal
 
 
@@ -168,8 +169,9 @@ def _labelled_in_2021(page: Page) -> Iterator[tuple[str, str]]:
 def _description(page: Page) -> str | None:
     """All lines; none where a tag was left open and swallowed other blocks of the page."""
     node = page.first("card__descr", "p-description")
-    inside = node.iter("*") if node is not None else ()
-    if any(not _OTHER_BLOCKS.isdisjoint(classes_of(element)) for element in inside):
+    inside = list(islice(node.iter("*"), MAX_ELEMENTS + 1)) if node is not None else []
+    swallowed = any(not _OTHER_BLOCKS.isdisjoint(classes_of(element)) for element in inside)
+    if swallowed or len(inside) > MAX_ELEMENTS:
         return None
     return "\n".join(lines_of(node)) or None
 

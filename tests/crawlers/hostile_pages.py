@@ -151,6 +151,21 @@ def _pages() -> dict[str, dict[str, object]]:
             "fields": {**FROM_JSON, "posted_on": None, "sex": None},
             "photos": GOOD_PHOTOS,
         },
+        "nested_and_endless_fields": {
+            "html": GOOD.replace(
+                "<body",
+                '<body><b class="breadcrumbs__item"><b class="card-info__title">' * 500
+                + "<i></i>" * 100_000
+                + "<body",
+            ),
+            "fields": {**FROM_JSON, "posted_on": None},
+            "photos": GOOD_PHOTOS,
+        },
+        "endless_elements_in_the_description": {
+            "html": _with_description("Кошка<br>" * 2_000),
+            "fields": {**FROM_JSON, **DATES, "description": None},
+            "photos": GOOD_PHOTOS,
+        },
         # ---- encodings and characters
         "utf8_read_as_latin1": {
             "html": GOOD.encode().decode("latin-1"),

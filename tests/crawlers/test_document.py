@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from crawlers.pages.document import lines_of, parse_page, tidy
+
+PAGES = Path(__file__).parent / "pages"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,15 @@ from crawlers.pages.document import lines_of, parse_page, tidy
 def test_lines_are_what_a_reader_sees(html: str, lines: list[str]) -> None:
     page = parse_page(f'<div class="here">{html}</div>', "https://pet911.ru/")
     assert list(lines_of(page.first("here"))) == lines
+
+
+@pytest.mark.parametrize("path", sorted(PAGES.glob("*.html")), ids=lambda path: path.stem)
+def test_no_text_is_lost_or_moved(path: Path) -> None:
+    """Against XPath's text nodes, blanks aside."""
+    page = parse_page(path.read_text(encoding="utf-8"), "https://pet911.ru/")
+    body = page.tree.xpath("//body")[0]
+    texts = body.xpath(".//text()[not(ancestor::script or ancestor::style)]").getall()
+    assert "".join("".join(lines_of(body.root)).split()) == "".join("".join(texts).split())
 
 
 def test_elements_come_in_the_order_of_the_page() -> None:
