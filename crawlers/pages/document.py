@@ -13,7 +13,7 @@ from parsel import Selector
 from crawlers.pages import PageNotUnderstood
 
 # The largest page seen has 187,000 characters. A tree of this many costs up to 100 MB, and a
-# single tag full of attributes up to 20 seconds: libxml2 compares each with all before it.
+# single tag full of attributes 13 seconds: libxml2 compares each with all before it.
 MAX_PAGE_CHARACTERS: Final = 1_000_000
 MAX_CLASSES: Final = 20  # of one element; real ones have up to six
 MAX_PIECES: Final = 5_000  # of text and elements that one text is made of; real ones have dozens
