@@ -1,0 +1,159 @@
+"""Random reads of photos from Parquet files: photo -> (file, offset, length), then one pread.
+
+It works wherever the leaf image.bytes is stored as it is, as in shards and releases. Files that
+compress it or give it a dictionary are read through pyarrow: slower, and never a wrong byte.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from petdata.errors import CorruptFile
+from petdata.parquet_pages import NULL, Int64Array, NotContiguous, value_positions
+from petdata.shards import IMAGE_LEAF
+
+MAX_OPEN_FILES: Final = 512  # a process may usually have 1,024 descriptors
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class ByteIndex:
+    """Where the photos of one file lie in it."""
+
+    offsets: Int64Array  # (rows,): byte in the file; -1 for a row without a photo
+    lengths: Int64Array  # (rows,): bytes; -1 for a row without a photo
+    file_bytes: int  # a file of another size is not the one that was indexed
+
+
+def index_shard(path: Path) -> ByteIndex | None:
+    """Walk the pages of a file; None where its photos are no contiguous bytes.
+
+    Raises CorruptFile.
+    """
+    try:
+        descriptor = _Descriptor(path)
+        offsets, lengths = value_positions(descriptor.number, IMAGE_LEAF)
+    except NotContiguous:
+        return None
+    except (OSError, ValueError) as error:
+        raise _corrupt(path, error) from error
+    return ByteIndex(offsets=offsets, lengths=lengths, file_bytes=descriptor.file_bytes)
+
+
+class PhotoReader:
+    """Reads photos by file and row, from any number of threads, in forked and spawned processes.
+
+    Files are walked when they are first read, unless their indexes are given.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], indexes: Sequence[ByteIndex | None] | None = None
+    ) -> None:
+        self._paths = tuple(paths)
+        self._indexes = dict(enumerate(indexes or ()))
+        self._open: dict[int, _Descriptor] = {}
+        self._row_group: _RowGroup | None = None
+
+    def read(self, file: int, row: int) -> bytes | None:
+        """The photo of a row, None for a row without one. Raises IndexError and CorruptFile."""
+        try:
+            index = self._indexes[file]
+        except KeyError:
+            index = self._indexes[file] = index_shard(self._paths[file])
+        if row < 0:
+            raise IndexError(f"row {row} of {self._paths[file]}")
+        if index is None:
+            return self._read_through_pyarrow(file, row)
+        length = index.lengths.item(row)
+        return None if length == NULL else self.read_at(file, index.offsets.item(row), length)
+
+    def read_at(self, file: int, offset: int, length: int) -> bytes:
+        """The bytes that an index gives for a photo. Raises CorruptFile where they are absent."""
+        descriptor = self._open.get(file) or self._open_file(file)
+        photo = os.pread(descriptor.number, length, offset)
+        if len(photo) != length:
+            raise CorruptFile(
+                f"{self._paths[file]} ends before byte {offset + length:,}: it is not the file "
+                "that was indexed; index it again"
+            )
+        return photo
+
+    def _open_file(self, file: int) -> _Descriptor:
+        path = self._paths[file]
+        try:
+            descriptor = _Descriptor(path)
+        except OSError as error:
+            raise _corrupt(path, error) from error
+        index = self._indexes.get(file)
+        if index is not None and index.file_bytes != descriptor.file_bytes:
+            raise CorruptFile(
+                f"{path} has {descriptor.file_bytes:,} bytes, its index was made for "
+                f"{index.file_bytes:,}: index it again"
+            )
+        while len(self._open) >= MAX_OPEN_FILES:
+            self._open.pop(next(iter(self._open)), None)
+        self._open[file] = descriptor
+        return descriptor
+
+    def _read_through_pyarrow(self, file: int, row: int) -> bytes | None:
+        group = self._row_group
+        if group is None or group.file != file or not 0 <= row - group.first < len(group.photos):
+            group = self._row_group = _read_row_group(self._paths[file], file, row)
+        return group.photos[row - group.first]
+
+    def __getstate__(self) -> tuple[tuple[Path, ...], dict[int, ByteIndex | None]]:
+        return self._paths, self._indexes
+
+    def __setstate__(self, state: tuple[tuple[Path, ...], dict[int, ByteIndex | None]]) -> None:
+        self._paths, self._indexes = state
+        self._open = {}
+        self._row_group = None
+
+
+class _Descriptor:
+    """A file open for reading, closed with its last reference: never under a thread that reads."""
+
+    __slots__ = ("file_bytes", "number")
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.file_bytes = os.fstat(self.number).st_size
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _RowGroup:
+    file: int
+    first: int  # row
+    photos: list[bytes | None]
+
+
+def _read_row_group(path: Path, file: int, row: int) -> _RowGroup:
+    """The row group around a row, through pyarrow."""
+    try:
+        parquet = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+        first = 0
+        for number in range(parquet.num_row_groups):
+            rows = parquet.metadata.row_group(number).num_rows
+            if row < first + rows:
+                table = parquet.read_row_group(number, columns=[IMAGE_LEAF], use_threads=False)
+                images = table.column("image").to_pylist()
+                photos = [None if image is None else image["bytes"] for image in images]
+                return _RowGroup(file=file, first=first, photos=photos)
+            first += rows
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise _corrupt(path, error) from error
+    raise IndexError(f"row {row} of {path}, which has {first:,}")
+
+
+def _corrupt(path: Path, error: Exception) -> CorruptFile:
+    return CorruptFile(f"{path}: {error}: restore the file from a copy")

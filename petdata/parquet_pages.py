@@ -1,0 +1,273 @@
+"""Where the values of a Parquet leaf lie in the file, found without decoding them.
+
+Only the footer, page headers, definition levels and the lengths before the values are read. Field
+numbers and names are those of https://github.com/apache/parquet-format (parquet.thrift).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petdata.parquet_thrift import Incomplete, Struct, read_struct, read_varint
+
+Int64Array = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+NULL: Final = -1  # as offset and as length
+
+_MAGIC: Final = b"PAR1"
+_MAGIC_ENCRYPTED: Final = b"PARE"
+_TAIL_BYTES: Final = 8  # footer length and magic
+# Beyond these a file counts as damaged, before memory is spent on it.
+_MAX_FOOTER_BYTES: Final = 64 * 2**20
+_MAX_HEADER_BYTES: Final = 2**20  # some writers put whole values into it, as minimum and maximum
+_MAX_ROWS: Final = 20_000_000
+_HEADER_READ: Final = 128  # bytes; our own headers have about 30
+
+_REQUIRED, _REPEATED = 0, 2
+_BYTE_ARRAY: Final = 6
+_UNCOMPRESSED: Final = 0
+_PLAIN, _RLE = 0, 3
+
+
+class NotContiguous(Exception):
+    """The values are compressed, dictionary-coded or encrypted: only a Parquet reader has them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Leaf:
+    number: int  # of its column chunk in each row group
+    max_definition: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Page:
+    defined: BoolArray  # (rows,): False for a null
+    values: int  # where they begin in the file
+    end: int
+
+
+def value_positions(descriptor: int, leaf_path: str) -> tuple[Int64Array, Int64Array]:
+    """Offset and length of every row's value of a BYTE_ARRAY leaf; -1 and -1 for a null.
+
+    Returns two arrays of shape (rows,). Raises NotContiguous, and ValueError for a damaged file.
+    """
+    file_bytes = os.fstat(descriptor).st_size
+    footer = _read_footer(descriptor, file_bytes)
+    leaf = _find_leaf(_structs(footer, 2), leaf_path)
+    groups = _structs(footer, 4)
+    rows = sum(_count(group, 3) for group in groups)
+    if rows != _count(footer, 3) or rows > _MAX_ROWS:
+        raise ValueError(f"row groups state {rows:,} rows, the footer {_count(footer, 3):,}")
+    offsets, lengths = np.full(rows, NULL), np.full(rows, NULL)
+    row = 0
+    for group in groups:
+        at, chunk_end = _chunk_range(group, leaf, file_bytes)
+        group_end = row + _count(group, 3)
+        while row < group_end:
+            page = _read_page(descriptor, at, chunk_end, leaf, group_end - row)
+            page_rows = slice(row, row + len(page.defined))
+            found = _walk_values(descriptor, page)
+            offsets[page_rows][page.defined], lengths[page_rows][page.defined] = found
+            row, at = page_rows.stop, page.end
+    return offsets, lengths
+
+
+# Footer
+
+
+def _read_footer(descriptor: int, file_bytes: int) -> Struct:
+    tail = os.pread(descriptor, _TAIL_BYTES, max(file_bytes - _TAIL_BYTES, 0))
+    if tail[4:] == _MAGIC_ENCRYPTED:
+        raise NotContiguous("the footer is encrypted")
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != _MAGIC or length + _TAIL_BYTES > file_bytes:
+        raise ValueError("it does not end as Parquet does")
+    if length > _MAX_FOOTER_BYTES:
+        raise ValueError(f"a footer of {length:,} bytes, at most {_MAX_FOOTER_BYTES:,} allowed")
+    footer, _ = read_struct(_read(descriptor, file_bytes - _TAIL_BYTES - length, length))
+    return footer
+
+
+def _find_leaf(schema: list[Struct], leaf_path: str) -> _Leaf:
+    """The leaf of that dotted path in the tree of schema elements, which lies flattened."""
+    matches = []
+    leaves = 0
+    # Of the groups that are open: children to come, names, definition and repetition level.
+    above: list[tuple[int, list[bytes], int, int]] = []
+    for number, element in enumerate(schema):
+        while above and above[-1][0] == 0:
+            above.pop()
+        names: list[bytes] = []
+        definition = repetition = 0
+        if number > 0:  # the first is the root, which has neither name nor levels
+            if not above:
+                raise ValueError("schema elements after the end of the tree")
+            left, names_above, definition, repetition = above[-1]
+            above[-1] = (left - 1, names_above, definition, repetition)
+            names = [*names_above, element.get(4, b"")]
+            kind = _count(element, 3)
+            definition += kind != _REQUIRED
+            repetition += kind == _REPEATED
+        if children := _count(element, 5, absent=0):
+            above.append((children, names, definition, repetition))
+        else:
+            if names == leaf_path.encode().split(b"."):
+                matches.append((leaves, element.get(1), definition, repetition))
+            leaves += 1
+    if len(matches) != 1:
+        raise ValueError(f"{len(matches)} columns {leaf_path}, one is needed")
+    number, physical_type, definition, repetition = matches[0]
+    if physical_type != _BYTE_ARRAY or repetition:
+        raise ValueError(f"{leaf_path} is no column of binary values")
+    return _Leaf(number=number, max_definition=definition)
+
+
+def _chunk_range(group: Struct, leaf: _Leaf, file_bytes: int) -> tuple[int, int]:
+    """Where the pages of a leaf begin and end within a row group."""
+    chunks = _structs(group, 1)
+    if leaf.number >= len(chunks):
+        raise ValueError(f"a row group of {len(chunks)} columns, more are needed")
+    chunk = chunks[leaf.number]
+    if 8 in chunk or 9 in chunk:
+        raise NotContiguous("the column is encrypted")
+    metadata = _struct(chunk, 3)
+    if 1 in chunk or 11 in metadata or _count(metadata, 4) != _UNCOMPRESSED:
+        raise NotContiguous("the column lies elsewhere, has a dictionary or is compressed")
+    start = _count(metadata, 9)
+    end = start + _count(metadata, 7)
+    if end > file_bytes:
+        raise ValueError(f"a column chunk ends at byte {end:,}, the file at {file_bytes:,}")
+    return start, end
+
+
+# Pages
+
+
+def _read_page(descriptor: int, at: int, chunk_end: int, leaf: _Leaf, rows_left: int) -> _Page:
+    header, start = _read_page_header(descriptor, at, chunk_end)
+    size = _count(header, 3)
+    end = start + size
+    if _count(header, 2) != size or end > chunk_end:
+        raise ValueError(f"the page at byte {at:,} states sizes that cannot be")
+    level_bytes = 0
+    match _count(header, 1):
+        case 0:
+            data = _struct(header, 5)
+            encodings = (_count(data, 2), _count(data, 3))
+            if leaf.max_definition:
+                level_bytes = int.from_bytes(_read(descriptor, start, 4), "little")
+                start += 4
+        case 3:  # version 2
+            data = _struct(header, 8)
+            encodings = (_count(data, 4), _RLE)
+            level_bytes = _count(data, 5) + _count(data, 6)
+        case other:
+            raise NotContiguous(f"a page of type {other}")
+    if encodings != (_PLAIN, _RLE):
+        raise NotContiguous(f"encodings {encodings}")
+    rows = _count(data, 1)
+    values = start + level_bytes
+    if rows > rows_left or values > end:
+        raise ValueError(f"the page at byte {at:,} states more rows or levels than it can hold")
+    levels = _read(descriptor, start, level_bytes)
+    return _Page(defined=_defined(levels, rows, leaf.max_definition), values=values, end=end)
+
+
+def _read_page_header(descriptor: int, at: int, chunk_end: int) -> tuple[Struct, int]:
+    """The header at `at` and where it ends."""
+    longest = min(_MAX_HEADER_BYTES, chunk_end - at)
+    length = min(_HEADER_READ, longest)
+    while True:
+        try:
+            header, header_bytes = read_struct(_read(descriptor, at, length))
+        except Incomplete:
+            if length == longest:
+                raise
+            length = min(8 * length, longest)
+        else:
+            return header, at + header_bytes
+
+
+def _defined(levels: bytes, rows: int, max_definition: int) -> BoolArray:
+    """Which of a page's rows are not null, from the hybrid of runs and packed bits."""
+    if max_definition == 0:
+        return np.ones(rows, np.bool_)
+    width = max_definition.bit_length()
+    found = np.empty(rows, np.uint8)
+    row = at = 0
+    while row < rows:
+        try:
+            head, at = read_varint(levels, at)
+        except IndexError:
+            raise ValueError(f"definition levels of {row:,} rows, {rows:,} needed") from None
+        if head & 1:  # groups of eight, packed
+            packed = levels[at : at + (head >> 1) * width]
+            at += (head >> 1) * width
+            bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+            by_row = bits[: len(bits) // width * width].reshape(-1, width)
+            run = np.packbits(by_row, axis=1, bitorder="little")[: rows - row, 0]
+        else:
+            run = np.frombuffer(levels[at : at + 1], np.uint8).repeat(min(head >> 1, rows - row))
+            at += 1
+        if not len(run):
+            raise ValueError("an empty run of definition levels")
+        found[row : row + len(run)] = run
+        row += len(run)
+    if found.max(initial=0) > max_definition:
+        raise ValueError(f"a definition level above {max_definition}")
+    defined: BoolArray = found == max_definition
+    return defined
+
+
+def _walk_values(descriptor: int, page: _Page) -> tuple[list[int], list[int]]:
+    """Offsets and lengths of a page's values: each follows its length, in four bytes."""
+    offsets, lengths = [], []
+    at = page.values
+    for _ in range(int(page.defined.sum())):
+        length = int.from_bytes(os.pread(descriptor, 4, at), "little")
+        at += 4
+        offsets.append(at)
+        lengths.append(length)
+        at += length
+        if at > page.end:
+            break
+    if at != page.end:
+        raise ValueError(f"the values before byte {page.end:,} do not fill their page")
+    return offsets, lengths
+
+
+# Bytes and Thrift fields, none of them trusted
+
+
+def _read(descriptor: int, offset: int, length: int) -> bytes:
+    data = os.pread(descriptor, length, offset)
+    if len(data) != length:
+        raise ValueError(f"{length:,} bytes at byte {offset:,} are not there")
+    return data
+
+
+def _count(struct: Struct, field: int, absent: int | None = None) -> int:
+    value = struct.get(field, absent)
+    if type(value) is not int or value < 0:  # a bool is no count
+        raise ValueError(f"field {field} is {value!r}, need a count")
+    return value
+
+
+def _struct(struct: Struct, field: int) -> Struct:
+    value = struct.get(field)
+    if not isinstance(value, dict):
+        raise ValueError(f"field {field} is {value!r:.40}, need a structure")
+    return value
+
+
+def _structs(struct: Struct, field: int) -> list[Struct]:
+    value = struct.get(field)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError(f"field {field} is {value!r:.40}, need a list of structures")
+    return value
