@@ -26,7 +26,7 @@ from petdata.segments import SegmentWriter, read_segment
 from petdata.shards import read_photo, write_shard
 from petdata.sources import find_source
 from petdata.takedowns import read_takedowns
-from petdata.workspace import Workspace
+from petdata.workspace import Workspace, make_folder
 
 _THUMBNAIL_BYTES: Final = THUMBNAIL_SIDE**2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,8 +78,8 @@ class Intake:
         self._segment: SegmentWriter | None = None
         self.ledger = Ledger(workspace.ledger(source), source=source)
         try:
-            self._shards.mkdir(parents=True, exist_ok=True)
-            self._segments.mkdir(parents=True, exist_ok=True)
+            make_folder(self._shards)
+            make_folder(self._segments)
             self._recover()
             self._undrained_bytes = self.ledger.bytes_to_drain()
             self.run_id = self.ledger.start_run(command)
@@ -389,6 +389,9 @@ class Intake:
 
     def _remove_unused_segments(self) -> None:
         in_use = self.ledger.segments_in_use()
-        for path in self._segments.glob("[0-9]*.segment"):
-            if path.name not in in_use:
-                path.unlink()
+        try:
+            for path in self._segments.glob("[0-9]*.segment"):
+                if path.name not in in_use:
+                    path.unlink()
+        except OSError as error:
+            raise StorageFailure(f"cannot remove {error.filename}: {error.strerror}") from error

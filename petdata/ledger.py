@@ -23,6 +23,7 @@ from typing import Any, Final
 from petdata.errors import CorruptFile, ListingReason, PetdataError, Reason, StorageFailure
 from petdata.ledger_lock import LedgerLock
 from petdata.listing import Listing, content_hash, listing_from_json, listing_to_json
+from petdata.workspace import make_folder
 
 LEDGER_VERSION: Final = 1
 
@@ -186,10 +187,7 @@ class Ledger:
                 raise PetdataError(f"nothing has been collected from {source} yet (no {path})")
             self._connect(f"{path.as_uri()}?mode=ro")
         else:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StorageFailure(f"cannot make {path.parent}: {error.strerror}") from error
+            make_folder(path.parent)
             self._lock = LedgerLock(path.with_suffix(".lock"), source=source)
             self._connect(path.as_uri())
 
@@ -198,7 +196,7 @@ class Ledger:
             self._database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30.0)
             self._database.row_factory = sqlite3.Row
             if self._lock is not None:
-                self._database.execute("PRAGMA journal_mode = WAL")
+                self._write_ahead()
                 self._database.execute("PRAGMA synchronous = FULL")
                 self._create_tables()
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
@@ -210,6 +208,16 @@ class Ledger:
             raise CorruptFile(
                 f"{self.path} has ledger version {version}, this petdata reads {LEDGER_VERSION}: "
                 "use the petdata that wrote it"
+            )
+
+    def _write_ahead(self) -> None:
+        """SQLite only says so, and goes on without, where it could not turn it on."""
+        mode = self._database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            self.close()
+            raise StorageFailure(
+                f"{self.path}: no write-ahead log can be made beside it (journal mode {mode}): the "
+                "disk is full or broken, or a network folder. Mend the disk and start again"
             )
 
     def _create_tables(self) -> None:
@@ -672,7 +680,8 @@ def _storage_failure(path: Path, error: sqlite3.Error) -> PetdataError:
     message = str(error)
     if "malformed" in message or "not a database" in message:
         return CorruptFile(
-            f"{path}: {message}. Restore it from a copy, or move it and its shards away"
+            f"{path}: {message}. Start again once the disk is in order; if that does not help, "
+            "restore the file from a copy, or move it and its shards away"
         )
     return StorageFailure(
         f"{path}: {message}. What is committed is safe: mend the disk and start again"

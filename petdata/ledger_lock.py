@@ -8,6 +8,7 @@ import os
 import shlex
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,26 +33,30 @@ class LedgerLock:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageFailure(f"cannot open {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise LedgerBusy(
-                f"{source} is being collected by {read_holder(path) or 'another process'}: "
-                "wait for it, or stop it"
-            ) from None
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise LedgerBusy(
+                f"{source} is being collected by {read_holder(path) or 'another process'}: "
+                "wait for it, or stop it"
+            ) from None
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StorageFailure(f"cannot lock {path}: {error.strerror}") from error
 
     def release(self) -> None:
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, 0)
+            with suppress(OSError):  # what stands in it only counts while it is locked
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -108,6 +108,18 @@ def write_whole(path: Path, content: bytes) -> None:
         raise StorageFailure(f"cannot write {path}: {error.strerror}") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and its parents, as durable as what will stand in it. Raises StorageFailure."""
+    try:
+        if folder.is_dir():
+            return
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise StorageFailure(f"cannot make {folder}: {error.strerror}") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
