@@ -114,7 +114,7 @@ def choose_face(rng: np.random.Generator, species: Species, coat: Coat) -> Face:
 
 def _vary(rng: np.random.Generator, colour: Colour) -> Colour:
     light = rng.normal(1, 0.07)
-    r, g, b = (float(np.clip(c * light + rng.normal(0, 0.012), 0.03, 0.97)) for c in colour)
+    r, g, b = (min(max(c * light + rng.normal(0, 0.012), 0.03), 0.97) for c in colour)
     return (r, g, b)
 
 

@@ -96,7 +96,7 @@ class Site:
         self._promoted = promoted_indices(self.config)
         self._removed: dict[int, int] = {}  # index -> status code
         self._edits: dict[int, _Edit] = {}
-        self._failed_once: set[str] = set()
+        self._failed_once: set[str] = set()  # only what is flaky and was asked for
         self._lock = threading.Lock()
         self._draw = lru_cache(maxsize=ADVERTS_KEPT)(self._draw_edited)
         self._similar = lru_cache(maxsize=256)(self._draw_similar)
