@@ -13,6 +13,7 @@ from typing import Any, Final
 from scrapy.exceptions import CloseSpider
 
 from crawlers.options import CrawlOptions
+from crawlers.pages.pet911_readings import Strategy
 from petdata.errors import CorruptFile, MarkupChanged, PetdataError, StorageFailure
 from petdata.intake import Intake
 from petdata.listing import Listing
@@ -68,10 +69,13 @@ class MarkupWatch:
     def __init__(self) -> None:
         self._lacking: deque[frozenset[str]] = deque(maxlen=MARKUP_WINDOW)
 
-    def saw(self, listing: Listing) -> None:
-        """Raises MarkupChanged."""
+    def saw(self, listing: Listing, photos_from: str | None) -> None:
+        """A listing, and which strategy found its photos. Raises MarkupChanged.
+
+        Photos found anywhere but in the visible page do not count: og: tags and JSON-LD have one.
+        """
         lacking = {
-            "photos": not listing.photos,
+            "photos": photos_from != Strategy.MARKUP,
             "species": listing.species is Species.UNKNOWN,
             "date": listing.posted_on is None and listing.event_on is None,
         }

@@ -64,7 +64,7 @@ class Pet911Spider(scrapy.Spider):
         self.options = crawl_state.options
         self.allowed_hosts = self.options.allowed_hosts
         self.markup = MarkupWatch()
-        self.walk: Walk | None = None
+        self.walk = Walk(walk_id=0, next_url=None, resumed=False)  # until `begin_walk`
         self.known_in_a_row = 0
         self.walked: set[str] = set()
 
@@ -159,7 +159,7 @@ class Pet911Spider(scrapy.Spider):
         with self.crawl_state.storage():
             unknown = [link for link in in_scope if self.is_unknown(link)][: self.room()]
             new = self.crawl_state.intake.discover(
-                [(link.source_id, link.url) for link in unknown], walk_id=self.walk_id
+                [(link.source_id, link.url) for link in unknown], walk_id=self.walk.walk_id
             )
             reached_known = onward is None and self.reaches_known(in_scope)
         news = [link for link in unknown if link.source_id in new]
@@ -180,12 +180,11 @@ class Pet911Spider(scrapy.Spider):
         ledger, state = self.crawl_state.intake.ledger, self.crawl_state
         with state.storage():
             if onward.next_url is not None:
-                ledger.advance_walk(self.walk_id, next_url=onward.next_url)
+                ledger.advance_walk(self.walk.walk_id, next_url=onward.next_url)
             else:
                 ledger.finish_walk(
-                    self.walk_id, walked=len(self.walked), total=state.catalogue_total
+                    self.walk.walk_id, walked=len(self.walked), total=state.catalogue_total
                 )
-        assert self.walk is not None
         if onward.next_url is not None:
             yield self.catalogue_request(onward.next_url)
         elif self.walk.resumed:  # what is new stands on the first pages again
@@ -203,11 +202,6 @@ class Pet911Spider(scrapy.Spider):
         raise self.markup_changed(
             MarkupChanged(f"page {number} of the catalogue, {url}, shows no listings (of {total})")
         )
-
-    @property
-    def walk_id(self) -> int:
-        assert self.walk is not None
-        return self.walk.walk_id
 
     def room(self) -> int | None:
         """How many more listings this run may find; None: any number."""
@@ -267,9 +261,12 @@ class Pet911Spider(scrapy.Spider):
             for kind, number in parsed.scrubbed.items():
                 counts[f"scrubbed/{kind}"] += number
             try:
-                self.markup.saw(listing)
+                self.markup.saw(listing, parsed.strategies.get("photo_urls"))
             except MarkupChanged as error:
                 raise self.markup_changed(error) from error
+            if parsed.bare:  # an error page with status 200: known or not, it is read again
+                counts["bare"] += 1
+                return
             if parsed.no_index or headers_opt_out(response):
                 intake.refuse_listing(source_id, response.url, ListingReason.OPTED_OUT)
                 return

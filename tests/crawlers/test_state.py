@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.options import CrawlOptions
+from crawlers.pages.pet911_readings import Strategy
 from crawlers.state import CrawlState, MarkupWatch, warnings
 from petdata.errors import MarkupChanged
 from petdata.listing import Listing
@@ -17,36 +18,38 @@ GOOD = make_listing()
 
 
 @pytest.mark.parametrize(
-    ("lacking", "name"),
+    ("listing", "photos_from", "name"),
     [
-        (replace(GOOD, photos=()), "photos"),
-        (replace(GOOD, species=Species.UNKNOWN), "species"),
-        (replace(GOOD, posted_on=None, event_on=None), "date"),
+        (replace(GOOD, photos=()), None, "photos"),
+        (GOOD, Strategy.META, "photos"),  # one picture for social networks, no gallery
+        (replace(GOOD, species=Species.UNKNOWN), Strategy.MARKUP, "species"),
+        (replace(GOOD, posted_on=None, event_on=None), Strategy.MARKUP, "date"),
     ],
 )
-def test_a_page_that_always_lacks_the_same_is_noticed(lacking: Listing, name: str) -> None:
+def test_pages_that_all_lack_the_same_are_noticed(
+    listing: Listing, photos_from: Strategy | None, name: str
+) -> None:
     watch = MarkupWatch()
     for _ in range(39):
-        watch.saw(lacking)
+        watch.saw(listing, photos_from)
     with pytest.raises(MarkupChanged, match=f"have no {name}"):
-        watch.saw(lacking)
+        watch.saw(listing, photos_from)
 
 
 def test_markup_that_changes_after_many_good_pages_is_noticed_soon() -> None:
     watch = MarkupWatch()
     for _ in range(5_000):
-        watch.saw(GOOD)
-    bare = replace(GOOD, photos=())
+        watch.saw(GOOD, Strategy.MARKUP)
     for _ in range(30):
-        watch.saw(bare)
+        watch.saw(GOOD, None)
     with pytest.raises(MarkupChanged):  # 31: the first count above 30 % of the last 100
-        watch.saw(bare)
+        watch.saw(GOOD, None)
 
 
 def test_the_usual_share_without_photos_is_no_alarm() -> None:
     watch = MarkupWatch()
     for page in range(2_000):
-        watch.saw(replace(GOOD, photos=()) if page % 10 == 0 else GOOD)
+        watch.saw(GOOD, None if page % 10 == 0 else Strategy.MARKUP)
 
 
 def state(tmp_path: Path, **values: object) -> CrawlState:
