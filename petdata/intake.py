@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -353,7 +354,7 @@ class Intake:
 
     def _open_segment(self) -> SegmentWriter:
         if self._segment is None:
-            taken = [int(path.stem) for path in self._segments.glob("[0-9]*.segment")]
+            taken = [int(path.stem) for path in self._segment_files()]
             name = f"{max(taken, default=-1) + 1:08d}.segment"
             self._segment = SegmentWriter(self._segments / name)
         return self._segment
@@ -390,8 +391,14 @@ class Intake:
     def _remove_unused_segments(self) -> None:
         in_use = self.ledger.segments_in_use()
         try:
-            for path in self._segments.glob("[0-9]*.segment"):
+            for path in self._segment_files():
                 if path.name not in in_use:
                     path.unlink()
         except OSError as error:
             raise StorageFailure(f"cannot remove {error.filename}: {error.strerror}") from error
+
+    def _segment_files(self) -> list[Path]:
+        try:
+            return list(self._segments.glob("[0-9]*.segment"))
+        except OSError as error:
+            raise StorageFailure(f"cannot read {self._segments}: {error.strerror}") from error

@@ -87,9 +87,9 @@ def write_shard(path: Path, photos: Iterable[Photo]) -> ShardInfo:
                 writer.close()
         finally:
             writer.is_open = False  # after a failure its destructor would try to go on writing
-    return ShardInfo(
-        name=path.name, rows=rows, bytes=path.stat().st_size, fingerprint=digest.hexdigest()
-    )
+    with _storing(path):
+        size = path.stat().st_size
+    return ShardInfo(name=path.name, rows=rows, bytes=size, fingerprint=digest.hexdigest())
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

@@ -95,12 +95,12 @@ def understand(target: str) -> tuple[Kind, str]:
 
 def read_takedowns(path: Path) -> Takedowns:
     """Raise CorruptFile where the file cannot be understood: guessing would collect too much."""
-    if not path.exists():
-        return Takedowns()
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = tuple(_entry(table) for table in document.get("takedown", []))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        return Takedowns()
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise CorruptFile(
             f"{path} cannot be read ({error}); mend it before anything is collected or built"
         ) from error

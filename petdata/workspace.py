@@ -109,7 +109,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and its parents, as durable as what will stand in it. Raises StorageFailure."""
+    """Make a folder and its parents so that a power cut leaves them. Raises StorageFailure."""
     try:
         if folder.is_dir():
             return
