@@ -16,6 +16,7 @@ ROBOTSTXT_USER_AGENT = "petdata"
 # One request at a time per host, at least DOWNLOAD_DELAY apart, slower when the site is slow.
 CONCURRENT_REQUESTS = 4
 CONCURRENT_REQUESTS_PER_DOMAIN = 1
+CONCURRENT_ITEMS = 4  # of one response; Scrapy starts that many tasks for every response
 DOWNLOAD_DELAY = 2.0  # seconds between two requests to one host
 AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_TARGET_CONCURRENCY = 1.0
