@@ -30,6 +30,10 @@ class ByteIndex:
     lengths: Int64Array  # (rows,): bytes; -1 for a row without a photo
     file_bytes: int  # a file of another size is not the one that was indexed
 
+    @property
+    def rows(self) -> int:
+        return len(self.offsets)
+
 
 def index_shard(path: Path) -> ByteIndex | None:
     """Walk the pages of a file; None where its photos are no contiguous bytes.

@@ -227,7 +227,7 @@ def test_files_written_by_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     dataset.to_parquet(path)  # release 5 stores images as they are
     assert by_index(path, index_shard(path)) == by_reader(path, 20) == images
-    pq.write_table(dataset.data.table, path)  # release 3 left it to pyarrow: snappy, dictionary
+    pq.write_table(dataset.data.table, path)  # by default snappy and a dictionary
     assert index_shard(path) is None
     assert by_reader(path, 20) == images
 
