@@ -23,7 +23,7 @@ from typing import Any, Final
 from petdata.errors import CorruptFile, ListingReason, PetdataError, Reason, StorageFailure
 from petdata.ledger_lock import LedgerLock
 from petdata.listing import Listing, content_hash, listing_from_json, listing_to_json
-from petdata.workspace import make_folder
+from petdata.workspace import make_folder, sync_folder
 
 LEDGER_VERSION: Final = 1
 
@@ -190,6 +190,11 @@ class Ledger:
             make_folder(path.parent)
             self._lock = LedgerLock(path.with_suffix(".lock"), source=source)
             self._connect(path.as_uri())
+            try:
+                sync_folder(path.parent)  # SQLite does, but tells nobody where it cannot
+            except OSError as error:
+                self.close()
+                raise StorageFailure(f"cannot sync {path.parent}: {error.strerror}") from error
 
     def _connect(self, uri: str) -> None:
         try:
