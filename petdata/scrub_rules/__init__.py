@@ -1,0 +1,1 @@
+"""What the scrubber looks for: each module finds spans of some kinds in plain text."""
