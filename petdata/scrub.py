@@ -55,8 +55,8 @@ def find_personal_data(text: str) -> list[Span]:
     plain, origin = _hide(plain, origin, placeholders)
     spans: list[Span] = []
     found_before = -1
-    # What is hidden can reveal more ("Анна, Ольга [phone]"), so on to a fixed point: then a second
-    # scrubbing, which begins where this one ends, finds nothing.
+    # A hidden number brings a cue within reach of the next one, so on to a fixed point: a second
+    # scrubbing begins where this one ends, and finds nothing.
     while len(spans) > found_before:
         found_before = len(spans)
         for rule in RULES:

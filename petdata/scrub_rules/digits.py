@@ -83,7 +83,7 @@ class Atom(NamedTuple):
 Chain = Sequence[Atom]
 
 
-def chains(plain: str) -> list[Chain]:
+def chains(plain: str) -> Iterator[Chain]:
     """For each atom of `plain` (lower case) the chain that begins with it."""
     atoms = _atoms(plain)
     # joined[i]: whether atoms i and i + 1 may belong to one number
@@ -95,7 +95,8 @@ def chains(plain: str) -> list[Chain]:
     ends = [len(atoms)] * len(atoms)
     for index in reversed(range(len(joined))):
         ends[index] = ends[index + 1] if joined[index] else index + 1
-    return [atoms[index : min(end, index + _MOST_ATOMS)] for index, end in enumerate(ends)]
+    for index, end in enumerate(ends):
+        yield atoms[index : min(end, index + _MOST_ATOMS)]
 
 
 def _atoms(plain: str) -> list[Atom]:

@@ -52,7 +52,7 @@ _LATER_AFTER_CONTACT = re.compile(  # "[phone] в любое время, Мар�
     r"(?=[А-Я][а-я]{2,14}(?:\s[А-Я][а-я]{4,18})?(?:\s[А-Я])?(?:[.)\n]|$))"
 )
 _AFTER_HOUSE = re.compile(r",\s?(?=[А-Я])")
-_BEGINS = re.compile(r"[.!?\n]\s{0,2}$")  # a sentence
+_BEGINS = re.compile(r"[.!?\n]\s{0,2}$")  # a sentence of its own: "... Вячеслав. [phone]"
 _CONTACT = re.compile(CONTACT)
 _HOUSE = re.compile(MARK_OF["house"])
 _BEFORE_CONTACT_REACH: Final = 80  # characters
@@ -221,11 +221,9 @@ def _before_contact(plain: str, lowered: str, contact: re.Match[str]) -> Iterato
         for word in match["words"].split(" "):
             person = _person_at(plain, start, NOMINATIVE)
             if person and person[1] in (match.end(), match.end("words")):
-                sentence = plain[match.end() : match.end() + 1] != "." or _BEGINS.search(
-                    plain, max(0, start - 3), start
-                )
-                pets = _is_pets(lowered, match.start()) or _is_pets(lowered, start)
-                if sentence and not pets:
+                if not (_is_pets(lowered, match.start()) or _is_pets(lowered, start)) and (
+                    plain[match.end()] != "." or _BEGINS.search(plain, max(0, start - 3), start)
+                ):
                     yield person
                     yield from _another_before(plain, lowered, start)
                 break

@@ -81,6 +81,10 @@ def test_a_text_cannot_forge_the_marks_of_the_rules() -> None:
     assert scrub(text) == Scrubbed(text, {})
 
 
+def test_lone_surrogates_are_kept() -> None:
+    assert scrub("\ud800 8 912 000-11-22 \udfff").text == "\ud800 [phone] \udfff"
+
+
 def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         scrub("Хозяйка Ирина, 8 912 000-11-22, irina@example.com")
