@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -15,8 +16,8 @@ from crawlers import settings as settings_module
 from crawlers.options import parse_options
 from crawlers.progress import print_report
 from crawlers.state import CrawlState
-from petdata.errors import PetdataError
-from petdata.workspace import find_workspace
+from petdata.errors import PetdataError, StorageFailure
+from petdata.workspace import find_workspace, make_folder
 
 
 def project_settings() -> Settings:
@@ -58,7 +59,8 @@ def finish(
 
 def log_to(settings: Settings, path: Path) -> None:
     """Scrapy's log goes to a file, so that the terminal belongs to the progress line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    logging.raiseExceptions = False  # on a full disk each line would be a traceback on stderr
     settings.set("LOG_FILE", str(path), priority="cmdline")
 
 
@@ -72,13 +74,17 @@ def crawl_and_print(
     given = {name: str(value) for name, value in arguments.items() if value is not None}
     check_start(given)
     scrapy_settings = project_settings()
-    log_to(scrapy_settings, find_workspace().root / "runs" / f"crawl-{source}.log")
+    log = find_workspace().root / "runs" / f"crawl-{source}.log"
+    log_to(scrapy_settings, log)
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise PetdataError(f"--set {setting!r}: write NAME=VALUE")
         scrapy_settings.set(name, value, priority="cmdline")
-    state = crawl(source, given, scrapy_settings)
+    try:
+        state = crawl(source, given, scrapy_settings)
+    except OSError as error:  # of the log file: the intake has errors of its own
+        raise StorageFailure(f"cannot write {error.filename or log}: {error.strerror}") from error
     if state.report is not None:
         if as_json:
             Console(highlight=False).print_json(data=state.report)
