@@ -40,17 +40,20 @@ MAX_CPU_SECONDS: Final = 20  # a HEIC of 48 megapixels takes 2
 _MAX_SECONDS: Final = 60  # the same on a busy machine
 
 _MAX_BOXES: Final = 1_000
+_CHILD: Final = (sys.executable, "-P", "-m", "petdata.isolated_decoder")
 _REJECTED: Final = 65  # EX_DATAERR: the last line on stderr is [reason, detail] in JSON
 _COLOUR_BOX = re.compile(rb"colrnclx(..)(..)", re.DOTALL)  # ISO/IEC 23008-12
 
 
-def decode_isolated(raw: bytes, kind: SourceFormat, limits: Limits) -> bytes:
+def decode_isolated(
+    raw: bytes, kind: SourceFormat, limits: Limits, *, cpu_seconds: int = MAX_CPU_SECONDS
+) -> bytes:
     """The AVIF or HEIC photo as an upright sRGB JPEG; raises RejectedPhoto."""
     _check_whole(raw, kind)
     inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     try:
         child = subprocess.run(
-            [sys.executable, "-P", "-m", __name__, kind, json.dumps(asdict(limits))],
+            [*_CHILD, kind, json.dumps(asdict(limits)), str(cpu_seconds)],
             input=raw,
             capture_output=True,
             timeout=_MAX_SECONDS,
@@ -66,7 +69,7 @@ def decode_isolated(raw: bytes, kind: SourceFormat, limits: Limits) -> bytes:
         reason, detail = json.loads(said)
         raise RejectedPhoto(Reason(reason), detail)
     if child.returncode == -signal.SIGXCPU:
-        raise _too_slow(kind, f"{MAX_CPU_SECONDS} CPU seconds")
+        raise _too_slow(kind, f"{cpu_seconds} CPU seconds")
     raise RejectedPhoto(
         Reason.CORRUPT, f"{kind.upper()}: the decoder ended with {child.returncode}: {said}"
     )
@@ -128,13 +131,14 @@ def _decode(raw: bytes, kind: SourceFormat, limits: Limits) -> bytes:
 def main() -> None:
     """The child: a photo on stdin, its JPEG on stdout."""
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
+    cpu_seconds = int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))  # SIGXCPU, then SIGKILL
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     kind: SourceFormat = "avif" if sys.argv[1] == "avif" else "heic"
     try:
         jpeg = _decode(sys.stdin.buffer.read(), kind, Limits(**json.loads(sys.argv[2])))
     except RejectedPhoto as rejected:
-        sys.stderr.write(json.dumps([rejected.reason, rejected.detail]))
+        sys.stderr.write("\n" + json.dumps([rejected.reason, rejected.detail]))
         sys.exit(_REJECTED)
     sys.stdout.buffer.write(jpeg)
 

@@ -635,6 +635,16 @@ _AVIF_AND_HEIC: Final = {
         size=(8_000, 5_000),
         colours=None,
     ),
+    "avif_67_megapixels_stated_as_36": HostilePhoto(
+        make=lambda: _restated(_fixture("bomb.avif"), (8_192, 8_192), (6_000, 6_000)),
+        size=(6_000, 6_000),
+        colours=None,
+    ),
+    "avif_67_megapixels_stated_as_64_squared": HostilePhoto(
+        make=lambda: _restated(_fixture("bomb.avif"), (8_192, 8_192), (64, 64)),
+        size=(64, 64),
+        colours=None,
+    ),
     "avif_grid": HostilePhoto(
         make=lambda: _grid(2, 3, _avif()), size=(2 * WIDTH, 3 * HEIGHT), colours=None
     ),
