@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ class IntakePipeline:
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
-        self.threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="examine")
+        self.threads = ThreadPoolExecutor(1, thread_name_prefix="examine")
         crawler.signals.connect(self.spider_closed, signals.spider_closed)
 
     @classmethod

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Final
 
@@ -74,6 +75,7 @@ class Intake:
         self.config = config or IntakeConfig()
         self.takedowns = read_takedowns(workspace.takedowns)
         self.counts: Counter[str] = Counter()  # "listing/kept", "photo/truncated", ...
+        self.heavy = Lock()  # held by what needs much memory, so that their needs don't add up
         self._shards = workspace.shards(source)
         self._segments = workspace.segments(source)
         self._segment: SegmentWriter | None = None
@@ -182,7 +184,8 @@ class Intake:
         """Judge fetched bytes. Raises RejectedPhoto. May run in any thread."""
         if self.takedowns.forbids_bytes(hashlib.sha256(raw).hexdigest()):
             raise RejectedPhoto(Reason.TAKEN_DOWN, "its hash is in takedowns.toml")
-        canonical = canonicalise(raw, self.config.limits)
+        with self.heavy:
+            canonical = canonicalise(raw, self.config.limits)
         if self.takedowns.forbids_bytes(canonical.sha256):
             raise RejectedPhoto(Reason.TAKEN_DOWN, "its hash is in takedowns.toml")
         return canonical
@@ -263,7 +266,8 @@ class Intake:
         else:
             listing = self.ledger.listing_record(source_id)
             self.refuse_listing(source_id, listing.url, ListingReason.TOO_FEW_PHOTOS)
-            self.counts["photo/listing_dropped"] += len(seen)
+            if seen:
+                self.counts["photo/listing_dropped"] += len(seen)
 
     # Shards
 
@@ -274,7 +278,8 @@ class Intake:
             return
         shard_id = len(self.ledger.shards())
         name = f"part-{shard_id:05d}.parquet"
-        info = write_shard(self._shards / name, self._photos(rows))
+        with self.heavy:
+            info = write_shard(self._shards / name, self._photos(rows))
         keys = [PhotoKey(row["source_id"], row["version"], row["position"]) for row in rows]
         self.ledger.record_shard(
             ShardRecord(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -40,6 +41,7 @@ PHOTO_PRIORITY: Final = 20
 LISTING_PRIORITY: Final = 10
 CATALOGUE_PRIORITY: Final = 0
 ANIMAL_FILTER: Final = {Species.DOG: 1, Species.CAT: 2, Species.BIRD: 3}  # PetsSearch[animal]
+LARGE_PAGE_BYTES: Final = 250_000  # the largest real one that is known has 187,000
 LISTINGS_PER_PAGE: Final = 20
 RECHECKS_AT_ONCE: Final = 50  # listings asked for before the scheduler is empty again
 DAY_US: Final = 24 * 3600 * 1_000_000
@@ -147,7 +149,8 @@ class Pet911Spider(scrapy.Spider):
         self, response: Response, number: int, onward: Onward | None
     ) -> Iterator[Any]:
         """Page `number`; with `onward` it was left behind before and is looked at again."""
-        page = parse_catalog(text_of(response), response.url)
+        with self.memory_for(response):
+            page = parse_catalog(text_of(response), response.url)
         self.crawl_state.counts["catalogue"] += 1
         self.crawl_state.catalogue_total = page.total or self.crawl_state.catalogue_total
         self.walked.update(link.source_id for link in page.listings)
@@ -251,7 +254,8 @@ class Pet911Spider(scrapy.Spider):
                 intake.listing_gone(source_id)
                 return
             try:
-                parsed = parse_listing_with_notes(text_of(response), response.url)
+                with self.memory_for(response):
+                    parsed = parse_listing_with_notes(text_of(response), response.url)
             except PageNotUnderstood:
                 intake.refuse_listing(source_id, response.url, ListingReason.NOT_UNDERSTOOD)
                 return
@@ -278,6 +282,11 @@ class Pet911Spider(scrapy.Spider):
         yield listing
         for photo in wanted:
             yield self.photo_request(photo, response.url)
+
+    def memory_for(self, response: Response) -> AbstractContextManager[object]:
+        """A large page becomes a tree of hundreds of megabytes: not while a photo is decoded."""
+        is_large = len(response.body) > LARGE_PAGE_BYTES
+        return self.crawl_state.intake.heavy if is_large else nullcontext()
 
     def listing_failed(self, failure: Failure) -> None:
         source_id = failure.request.cb_kwargs["source_id"]  # type: ignore[attr-defined]
