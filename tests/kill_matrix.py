@@ -132,6 +132,13 @@ class Command:
         done = self._run([*strace, *self.words])
         return done, list(_parse(lines.read_text(errors="replace"), self.root))
 
+    def start(self) -> subprocess.Popen[bytes]:
+        """To be waited for, or killed, by whoever starts it."""
+        silent = subprocess.DEVNULL
+        return subprocess.Popen(
+            self.words, stdout=silent, stderr=silent, cwd=self.root.parent, env=self.variables
+        )
+
     def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             words,
@@ -139,6 +146,7 @@ class Command:
             text=True,
             check=False,
             timeout=DEADLINE_S,
+            cwd=self.root.parent,
             env=self.variables,
         )
 
@@ -273,48 +281,51 @@ def _write_half(root: Path, call: Call) -> None:
         file.write(b"\xa5" * (int(match["length"]) // 2))
 
 
-def durable_photos(root: Path) -> set[tuple[str, str]]:
-    """(listing, address) of the photos that the ledger has as stored or kept."""
+def durable_addresses(root: Path) -> set[str]:
+    """What the ledger has read or taken, and so must never be asked for again."""
     if not root.exists():
         return set()
     copy = root.with_name(f"{root.name}.copy")  # because reading recovers what a kill left
     shutil.copytree(root, copy)
     try:
-        return _durable_photos(copy / "ledgers" / f"{SOURCE}.sqlite")
+        return _durable_addresses(copy / "ledgers" / f"{SOURCE}.sqlite")
     finally:
         shutil.rmtree(copy)
 
 
-def _durable_photos(path: Path) -> set[tuple[str, str]]:
+def _durable_addresses(path: Path) -> set[str]:
     if not path.exists():
         return set()
     with closing(sqlite3.connect(path)) as ledger:
         if not ledger.execute("SELECT 1 FROM sqlite_schema WHERE name = 'photos'").fetchone():
             return set()
-        rows = ledger.execute(
-            "SELECT source_id, address FROM photos WHERE outcome IN ('stored', 'kept')"
+        addresses = ledger.execute(
+            "SELECT address FROM photos WHERE outcome IN ('stored', 'kept') "
+            "UNION ALL SELECT url FROM listings WHERE content_hash IS NOT NULL"
         )
-        return set(rows)
+        return {address for (address,) in addresses}
 
 
 # What must be there in the end
 
 Row = dict[str, Any]
+Key = tuple[str, int]  # photo and version
 
 
-def shard_rows(root: Path) -> dict[tuple[str, int], Row]:
-    """By photo and version every row of every shard, but for `fetched_at`; no row stands twice."""
-    rows: dict[tuple[str, int], Row] = {}
+@dataclass(frozen=True, slots=True)
+class Content:
+    rows: dict[Key, Row]  # of every shard, but for `fetched_at`
+    current: set[Key]  # those that count: of the version that the ledger names
+
+
+def read_content(root: Path) -> Content:
+    """What a workspace holds; no row may stand in its shards twice."""
+    rows: dict[Key, Row] = {}
     for path in sorted((root / "shards" / SOURCE).glob("*.parquet")):
         for row in pq.read_table(path).drop(["fetched_at"]).to_pylist():
             key = row["photo_id"], row["listing_version"]
             assert key not in rows, f"{key} stands twice, the second time in {path.name}"
             rows[key] = row
-    return rows
-
-
-def current_rows(root: Path) -> dict[tuple[str, int], Row]:
-    """The rows that count: of each listing those of the version that the ledger names."""
     uri = f"file:{root}/ledgers/{SOURCE}.sqlite?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as ledger:
         versions = dict(
@@ -322,18 +333,19 @@ def current_rows(root: Path) -> dict[tuple[str, int], Row]:
                 "SELECT source_id, current_version FROM listings WHERE outcome != 'gone'"
             )
         )
-    return {
-        (photo_id, version): row
-        for (photo_id, version), row in shard_rows(root).items()
-        if version == versions.get(photo_id.split("/")[1])
-    }
+    current = {key for key in rows if versions.get(key[0].split("/")[1]) == key[1]}
+    return Content(rows, current)
+
+
+_expected_content = cache(read_content)
 
 
 def assert_whole(root: Path, uninterrupted: Path) -> None:
     """The workspace holds what an uninterrupted run left in its own, and nothing half done."""
-    assert current_rows(root) == current_rows(uninterrupted), f"{root} has other photos"
-    rows, expected = shard_rows(root), shard_rows(uninterrupted)
-    assert all(expected.get(key) == row for key, row in rows.items()), f"{root} has other rows"
+    found, expected = read_content(root), _expected_content(uninterrupted)
+    others = [key for key, row in found.rows.items() if expected.rows.get(key) != row]
+    assert not others, f"{root}: no uninterrupted run has these rows: {others}"
+    assert found.current == expected.current, f"{root}: {found.current ^ expected.current}"
     problems = list(verify_source(Workspace(root=root), SOURCE))
     assert not problems, problems
     leftovers = [*root.rglob("*.tmp"), *root.rglob("*.segment")]

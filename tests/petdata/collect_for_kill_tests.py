@@ -49,7 +49,7 @@ def picture_at(address: str) -> bytes:
 def collect(intake: Intake, site: Path, listing: Listing) -> None:
     for wanted in intake.take_listing(listing):
         with (site / "fetched").open("a") as log:
-            log.write(f"{wanted.key.source_id} {wanted.address}\n")
+            log.write(f"{wanted.address}\n")
         intake.keep_photo(wanted.key, intake.examine(picture_at(wanted.address)))
 
 

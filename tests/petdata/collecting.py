@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kill_matrix import Command
+from kill_matrix import Command, assert_whole, durable_addresses
 
 import collect_for_kill_tests
 
@@ -20,8 +20,17 @@ def site(root: Path) -> Path:
     return root.with_name(f"{root.name}.site")
 
 
-def fetched(root: Path) -> list[tuple[str, str]]:
-    """(listing, address) of every photo that was asked for, in order."""
+def fetched(root: Path) -> list[str]:
+    """The address of every photo that was asked for, in order."""
     log = site(root) / "fetched"
-    lines = log.read_text().splitlines() if log.exists() else []
-    return [(source_id, address) for source_id, address in map(str.split, lines)]
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def go_on(uninterrupted: Path, root: Path) -> None:
+    """Run once more: what was durable is not asked for again, and in the end all is there."""
+    durable, before = durable_addresses(root), len(fetched(root))
+    done = collection(root).run()
+    assert done.returncode == 0, f"{root}: {done.stderr}"
+    again = durable & set(fetched(root)[before:])
+    assert not again, f"{root}: {again} asked for again"
+    assert_whole(root, uninterrupted)

@@ -15,19 +15,18 @@ from kill_matrix import (
     Call,
     Moment,
     Uninterrupted,
-    assert_whole,
     at_once,
-    durable_photos,
+    durable_addresses,
     kill,
     kinds,
     needs_strace,
+    read_content,
     run_uninterrupted,
     sample,
-    shard_rows,
 )
 
 from collect_for_kill_tests import picture_at
-from collecting import collection, fetched
+from collecting import collection, fetched, go_on
 
 pytestmark = needs_strace()
 
@@ -43,22 +42,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
     return run_uninterrupted(collection(root))
 
 
-def go_on(root: Path, uninterrupted: Uninterrupted) -> None:
-    """Run once more and compare; what was durable must not be asked for again."""
-    durable, before = durable_photos(root), len(fetched(root))
-    done = collection(root).run()
-    assert done.returncode == 0, done.stderr
-    again = durable & set(fetched(root)[before:])
-    assert not again, f"{root.name}: {again} asked for again"
-    assert_whole(root, uninterrupted.root)
-
-
 def kill_and_go_on(
     moment: Moment, *, uninterrupted: Uninterrupted, folder: Path, torn: bool = False
 ) -> None:
     root = folder / f"{moment.call}-{moment.number}"
     kill(collection(root), moment, uninterrupted.paths, torn=torn)
-    go_on(root, uninterrupted)
+    go_on(uninterrupted.root, root)
     assert len(fetched(root)) <= len(fetched(uninterrupted.root)) + 1  # the one under way
 
 
@@ -68,7 +57,7 @@ def test_the_uninterrupted_collection_is_what_these_tests_need(
     """A shard in the middle, one with photos of an earlier one, one at the end."""
     asked = fetched(uninterrupted.root)
     assert len(asked) == len(set(asked)) == 10
-    versions = [version for _, version in shard_rows(uninterrupted.root)]
+    versions = [version for _, version in read_content(uninterrupted.root).rows]
     assert versions == [1] * 6 + [2] * 4 + [1] * 3
     assert len(list(uninterrupted.root.glob("shards/pet911/*.parquet"))) == 3
 
@@ -103,11 +92,11 @@ def test_killed_again_while_going_on(
         first, number = pair
         root = tmp_path / f"{first.call}-{first.number}"
         kill(collection(root), first, uninterrupted.paths)
-        durable, before = durable_photos(root), len(fetched(root))
+        durable, before = durable_addresses(root), len(fetched(root))
         fault = f"fsync,fdatasync,rename,unlink:signal=KILL:when={number}"
         collection(root).trace(paths=uninterrupted.paths, inject=[fault])
         assert not durable & set(fetched(root)[before:])
-        go_on(root, uninterrupted)
+        go_on(uninterrupted.root, root)
 
     chosen = sample(uninterrupted.moments, size, SEED + 1)
     at_once(work, [(moment, generator.randint(1, 4)) for moment in chosen])
@@ -161,13 +150,13 @@ def test_a_shard_is_durable_before_the_ledger_names_it(trace: tuple[Path, list[C
 def test_a_photo_is_durable_before_the_ledger_names_it(trace: tuple[Path, list[Call]]) -> None:
     """And the next photo comes only after that."""
     root, calls = trace
-    kept = {row["original_sha256"]: row for row in shard_rows(root).values()}
+    kept = {row["original_sha256"]: row for row in read_content(root).rows.values()}
     segment = "ledgers/pet911.segments/00000000.segment"
     writes = places(calls, WRITING, segment)
     synced = places(calls, SYNCING, segment)
     ledger_synced = places(calls, SYNCING, f"{LEDGER}-wal")
     ends = []
-    for (_, address), written in zip(fetched(root), writes, strict=True):
+    for address, written in zip(fetched(root), writes, strict=True):
         row = kept[sha256(picture_at(address)).hexdigest()]
         assert calls[written].result == str(RECORD_HEAD + len(row["image"]["bytes"]))
         named = places(calls, WRITING, f"{LEDGER}-wal", row["sha256"])[0]
@@ -182,7 +171,7 @@ def test_what_is_made_is_durable_before_a_photo_is_kept(trace: tuple[Path, list[
     made = [call.path for call in calls if call.name.startswith("mkdir") and call.result == "0"]
     assert made == [".", "ledgers", "shards", "shards/pet911", "ledgers/pet911.segments"]
     made += [LEDGER, f"{LEDGER}-wal", "ledgers/pet911.segments/00000000.segment"]
-    hashes = {row["sha256"] for row in shard_rows(root).values()}
+    hashes = {row["sha256"] for row in read_content(root).rows.values()}
     kept = min(places(calls, WRITING, f"{LEDGER}-wal", photo)[0] for photo in hashes)
     for path in made[1:]:
         created = min(
