@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -97,6 +100,18 @@ def test_what_may_be_null_is_what_a_photo_may_lack() -> None:
     assert from_row(to_row(lacking)) == lacking
 
 
+def test_the_documentation_lists_the_columns_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "record.md").read_text()
+    columns = page.split("## Columns")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (yes|no) \| (.+) \|$", columns, re.MULTILINE)
+    assert [(name, kind, null == "yes") for name, kind, null, _ in rows] == [
+        (column.name, str(column.type), column.nullable) for column in SHARD_SCHEMA
+    ]
+    named = dict((name, meaning) for name, _, _, meaning in rows)
+    for name, values in (("status", Status), ("sex", Sex)):
+        assert re.findall(r"`(\w+)`", named[name]) == [value.value for value in values]
+
+
 def test_the_path_of_an_image_names_its_photo() -> None:
     assert to_row(photo(0))["image"]["path"] == f"{photo(0).photo_id}.jpg"
 
@@ -153,6 +168,30 @@ def test_datasets_streams_the_images_as_images(
     assert stream.features["image"] == datasets.Image()
     first = next(iter(stream))
     assert np.asarray(first["image"]).shape == (photo(0).height, photo(0).width, 3)
+
+
+def documented(language: str) -> str:
+    page = (Path(__file__).parents[2] / "docs" / "record.md").read_text()
+    (example,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    return str(example)
+
+
+@pytest.fixture
+def in_documented_folder(shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "petdata-data" / "shards" / "pet911"
+    folder.mkdir(parents=True)
+    (folder / shard.name).hardlink_to(shard)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.mark.usefixtures("in_documented_folder")
+def test_the_documented_ways_of_opening_shards() -> None:
+    command = [sys.executable, "-c", documented("python")]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "pet911/rl100000 (80, 64)"
+    assert duckdb.execute(documented("sql")).fetchall() == [("cat", "lost", 3, 6)]
 
 
 def test_duckdb_reads_a_shard_as_it_is(shard: Path) -> None:
