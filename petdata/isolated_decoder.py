@@ -19,7 +19,7 @@ from dataclasses import asdict
 from io import BytesIO
 from typing import Final
 
-from PIL import AvifImagePlugin, Image
+from PIL import Image
 
 from petdata.errors import Reason, RejectedPhoto
 from petdata.exif import exif_orientation
@@ -41,6 +41,7 @@ _MAX_SECONDS: Final = 60  # the same on a busy machine
 
 _MAX_BOXES: Final = 1_000
 _CHILD: Final = (sys.executable, "-P", "-m", "petdata.isolated_decoder")
+_INHERITED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME")  # to find its modules
 _REJECTED: Final = 65  # EX_DATAERR: the last line on stderr is [reason, detail] in JSON
 _COLOUR_BOX = re.compile(rb"colrnclx(..)(..)", re.DOTALL)  # ISO/IEC 23008-12
 
@@ -50,7 +51,7 @@ def decode_isolated(
 ) -> bytes:
     """The AVIF or HEIC photo as an upright sRGB JPEG; raises RejectedPhoto."""
     _check_whole(raw, kind)
-    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     try:
         child = subprocess.run(
             [*_CHILD, kind, json.dumps(asdict(limits)), str(cpu_seconds)],
@@ -98,13 +99,16 @@ def _too_slow(kind: SourceFormat, limit: str) -> RejectedPhoto:
 
 
 def _open(raw: bytes, kind: SourceFormat) -> Picture:
+    # The decoders are loaded here, because only the child needs them.
     if kind == "avif":
+        from PIL import AvifImagePlugin
+
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1
         image = Image.open(BytesIO(raw), formats=["AVIF"])
         # Pillow writes the container's rotation and mirroring into the EXIF data.
         orientation = exif_orientation(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
     else:
-        import pi_heif  # an optional plugin of Pillow: only the child needs it
+        import pi_heif
 
         pi_heif.register_heif_opener(
             thumbnails=False, depth_images=False, aux_images=False, decode_threads=1
