@@ -1,7 +1,7 @@
 """Where the values of a Parquet leaf lie in the file, found without decoding them.
 
-Only the footer, page headers, definition levels and the lengths before the values are read. Field
-numbers and names are those of https://github.com/apache/parquet-format (parquet.thrift).
+Only the footer, page headers, definition levels and the lengths before the values are read. The
+numbers of fields are those of parquet.thrift in https://github.com/apache/parquet-format.
 """
 
 from __future__ import annotations
@@ -29,10 +29,25 @@ _MAX_HEADER_BYTES: Final = 2**20  # some writers put whole values into it, as mi
 _MAX_ROWS: Final = 20_000_000
 _HEADER_READ: Final = 128  # bytes; our own headers have about 30
 
-_REQUIRED, _REPEATED = 0, 2
+_MAX_SCHEMA_DEPTH: Final = 64
+
+# Values
 _BYTE_ARRAY: Final = 6
+_REQUIRED, _REPEATED = 0, 2
 _UNCOMPRESSED: Final = 0
 _PLAIN, _RLE = 0, 3
+_DATA_PAGE, _DATA_PAGE_V2 = 0, 3
+
+# Fields of FileMetaData, SchemaElement, RowGroup, ColumnChunk, ColumnMetaData, PageHeader
+_FILE_SCHEMA, _FILE_ROWS, _FILE_ROW_GROUPS = 2, 3, 4
+_ELEMENT_TYPE, _ELEMENT_REPETITION, _ELEMENT_NAME, _ELEMENT_CHILDREN = 1, 3, 4, 5
+_GROUP_COLUMNS, _GROUP_ROWS = 1, 3
+_CHUNK_FILE, _CHUNK_METADATA, _CHUNK_CRYPTO, _CHUNK_ENCRYPTED = 1, 3, 8, 9
+_COLUMN_CODEC, _COLUMN_BYTES, _COLUMN_FIRST_PAGE, _COLUMN_DICTIONARY = 4, 7, 9, 11
+_PAGE_TYPE, _PAGE_BYTES, _PAGE_STORED_BYTES, _PAGE_DATA, _PAGE_DATA_V2 = 1, 2, 3, 5, 8
+# Fields of DataPageHeader and DataPageHeaderV2
+_DATA_ROWS, _DATA_ENCODING, _DATA_LEVEL_ENCODING = 1, 2, 3
+_V2_ROWS, _V2_ENCODING, _V2_DEFINITION_BYTES, _V2_REPETITION_BYTES = 1, 4, 5, 6
 
 
 class NotContiguous(Exception):
@@ -59,16 +74,18 @@ def value_positions(descriptor: int, leaf_path: str) -> tuple[Int64Array, Int64A
     """
     file_bytes = os.fstat(descriptor).st_size
     footer = _read_footer(descriptor, file_bytes)
-    leaf = _find_leaf(_structs(footer, 2), leaf_path)
-    groups = _structs(footer, 4)
-    rows = sum(_count(group, 3) for group in groups)
-    if rows != _count(footer, 3) or rows > _MAX_ROWS:
-        raise ValueError(f"row groups state {rows:,} rows, the footer {_count(footer, 3):,}")
+    leaf = _find_leaf(_structs(footer, _FILE_SCHEMA), leaf_path)
+    groups = _structs(footer, _FILE_ROW_GROUPS)
+    rows = sum(_count(group, _GROUP_ROWS) for group in groups)
+    if rows != _count(footer, _FILE_ROWS) or rows > _MAX_ROWS:
+        raise ValueError(
+            f"row groups state {rows:,} rows, the footer {_count(footer, _FILE_ROWS):,}"
+        )
     offsets, lengths = np.full(rows, NULL), np.full(rows, NULL)
     row = 0
     for group in groups:
         at, chunk_end = _chunk_range(group, leaf, file_bytes)
-        group_end = row + _count(group, 3)
+        group_end = row + _count(group, _GROUP_ROWS)
         while row < group_end:
             page = _read_page(descriptor, at, chunk_end, leaf, group_end - row)
             page_rows = slice(row, row + len(page.defined))
@@ -106,19 +123,19 @@ def _find_leaf(schema: list[Struct], leaf_path: str) -> _Leaf:
         names: list[bytes] = []
         definition = repetition = 0
         if number > 0:  # the first is the root, which has neither name nor levels
-            if not above:
-                raise ValueError("schema elements after the end of the tree")
+            if not 0 < len(above) <= _MAX_SCHEMA_DEPTH:
+                raise ValueError("the tree of schema elements is too deep or ends early")
             left, names_above, definition, repetition = above[-1]
             above[-1] = (left - 1, names_above, definition, repetition)
-            names = [*names_above, element.get(4, b"")]
-            kind = _count(element, 3)
+            names = [*names_above, element.get(_ELEMENT_NAME, b"")]
+            kind = _count(element, _ELEMENT_REPETITION)
             definition += kind != _REQUIRED
             repetition += kind == _REPEATED
-        if children := _count(element, 5, absent=0):
+        if children := _count(element, _ELEMENT_CHILDREN, absent=0):
             above.append((children, names, definition, repetition))
         else:
             if names == leaf_path.encode().split(b"."):
-                matches.append((leaves, element.get(1), definition, repetition))
+                matches.append((leaves, element.get(_ELEMENT_TYPE), definition, repetition))
             leaves += 1
     if len(matches) != 1:
         raise ValueError(f"{len(matches)} columns {leaf_path}, one is needed")
@@ -130,17 +147,19 @@ def _find_leaf(schema: list[Struct], leaf_path: str) -> _Leaf:
 
 def _chunk_range(group: Struct, leaf: _Leaf, file_bytes: int) -> tuple[int, int]:
     """Where the pages of a leaf begin and end within a row group."""
-    chunks = _structs(group, 1)
+    chunks = _structs(group, _GROUP_COLUMNS)
     if leaf.number >= len(chunks):
         raise ValueError(f"a row group of {len(chunks)} columns, more are needed")
     chunk = chunks[leaf.number]
-    if 8 in chunk or 9 in chunk:
+    if _CHUNK_CRYPTO in chunk or _CHUNK_ENCRYPTED in chunk:
         raise NotContiguous("the column is encrypted")
-    metadata = _struct(chunk, 3)
-    if 1 in chunk or 11 in metadata or _count(metadata, 4) != _UNCOMPRESSED:
-        raise NotContiguous("the column lies elsewhere, has a dictionary or is compressed")
-    start = _count(metadata, 9)
-    end = start + _count(metadata, 7)
+    metadata = _struct(chunk, _CHUNK_METADATA)
+    if _CHUNK_FILE in chunk or _COLUMN_DICTIONARY in metadata:
+        raise NotContiguous("the column lies in another file or has a dictionary")
+    if _count(metadata, _COLUMN_CODEC) != _UNCOMPRESSED:
+        raise NotContiguous("the column is compressed")
+    start = _count(metadata, _COLUMN_FIRST_PAGE)
+    end = start + _count(metadata, _COLUMN_BYTES)
     if end > file_bytes:
         raise ValueError(f"a column chunk ends at byte {end:,}, the file at {file_bytes:,}")
     return start, end
@@ -151,27 +170,28 @@ def _chunk_range(group: Struct, leaf: _Leaf, file_bytes: int) -> tuple[int, int]
 
 def _read_page(descriptor: int, at: int, chunk_end: int, leaf: _Leaf, rows_left: int) -> _Page:
     header, start = _read_page_header(descriptor, at, chunk_end)
-    size = _count(header, 3)
+    size = _count(header, _PAGE_STORED_BYTES)
     end = start + size
-    if _count(header, 2) != size or end > chunk_end:
+    if _count(header, _PAGE_BYTES) != size or end > chunk_end:
         raise ValueError(f"the page at byte {at:,} states sizes that cannot be")
     level_bytes = 0
-    match _count(header, 1):
-        case 0:
-            data = _struct(header, 5)
-            encodings = (_count(data, 2), _count(data, 3))
-            if leaf.max_definition:
-                level_bytes = int.from_bytes(_read(descriptor, start, 4), "little")
-                start += 4
-        case 3:  # version 2
-            data = _struct(header, 8)
-            encodings = (_count(data, 4), _RLE)
-            level_bytes = _count(data, 5) + _count(data, 6)
-        case other:
-            raise NotContiguous(f"a page of type {other}")
+    kind = _count(header, _PAGE_TYPE)
+    if kind == _DATA_PAGE:
+        data = _struct(header, _PAGE_DATA)
+        rows = _count(data, _DATA_ROWS)
+        encodings = (_count(data, _DATA_ENCODING), _count(data, _DATA_LEVEL_ENCODING))
+        if leaf.max_definition:
+            level_bytes = int.from_bytes(_read(descriptor, start, 4), "little")
+            start += 4
+    elif kind == _DATA_PAGE_V2:
+        data = _struct(header, _PAGE_DATA_V2)
+        rows = _count(data, _V2_ROWS)
+        encodings = (_count(data, _V2_ENCODING), _RLE)
+        level_bytes = _count(data, _V2_DEFINITION_BYTES) + _count(data, _V2_REPETITION_BYTES)
+    else:
+        raise NotContiguous(f"a page of type {kind}")
     if encodings != (_PLAIN, _RLE):
         raise NotContiguous(f"encodings {encodings}")
-    rows = _count(data, 1)
     values = start + level_bytes
     if rows > rows_left or values > end:
         raise ValueError(f"the page at byte {at:,} states more rows or levels than it can hold")
