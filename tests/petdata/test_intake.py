@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from petdata.shards import read_photos
 
 from petdata.errors import CorruptFile, LedgerBusy, ListingReason, Reason, RejectedPhoto
 from petdata.inspection import current_rows, source_status, verify_source
@@ -20,6 +19,7 @@ from petdata.ledger import Ledger
 from petdata.listing import Listing, PhotoRef
 from petdata.presentation import current_photos
 from petdata.records import Photo, Species, Status
+from petdata.shards import read_photos
 from petdata.takedowns import add_takedown
 from petdata.workspace import Workspace
 from pictures_for_tests import jpeg
