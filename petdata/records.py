@@ -163,6 +163,8 @@ COLUMN_NAMES: Final = tuple(column.name for column in fields(Photo))
 def to_row(photo: Photo) -> dict[str, Any]:
     """The photo as one row of `SHARD_SCHEMA`, for `pa.RecordBatch.from_pylist`."""
     row = {name: getattr(photo, name) for name in COLUMN_NAMES}
+    row["latitude"] = _tenth(photo.latitude)
+    row["longitude"] = _tenth(photo.longitude)
     if photo.image is not None:
         row["image"] = {"bytes": photo.image, "path": f"{photo.photo_id}.jpg"}
     return row
@@ -178,4 +180,11 @@ def from_row(row: dict[str, Any]) -> Photo:
     values["species"] = Species(row["species"])
     values["status"] = Status(row["status"]) if row["status"] is not None else None
     values["sex"] = Sex(row["sex"]) if row["sex"] is not None else None
+    values["latitude"] = _tenth(row["latitude"])
+    values["longitude"] = _tenth(row["longitude"])
     return Photo(**values)
+
+
+def _tenth(degrees: float | None) -> float | None:
+    """On the way in no place is more exact than promised; on the way out float32's tail goes."""
+    return round(float(degrees), 1) if degrees is not None else None

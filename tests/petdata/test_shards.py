@@ -220,6 +220,7 @@ def test_the_fingerprint_survives_what_storage_rounds(tmp_path: Path) -> None:
     written = replace(
         photo_of_known_content(),
         fetched_at=datetime(2026, 1, 2, 6, 4, 5, 6, tzinfo=timezone(timedelta(hours=3))),
+        latitude=55.7558,
     )
     info = write_shard(tmp_path / "part-00000.parquet", [written])
     assert info.fingerprint == fingerprint(read_photos([tmp_path / info.name]))
