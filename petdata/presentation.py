@@ -27,6 +27,7 @@ from petdata.inspection import (
 )
 from petdata.records import Photo
 from petdata.shards import read_photos
+from petdata.sources import known_sources
 from petdata.takedowns import add_takedown
 from petdata.workspace import Workspace
 
@@ -156,7 +157,13 @@ def _first_identities(photos: Iterator[Photo], most: int) -> Iterator[Photo]:
 
 
 def print_takedown(workspace: Workspace, target: str, reason: str) -> None:
-    entry, is_new = add_takedown(workspace.takedowns, target, reason, datetime.now(UTC).date())
+    entry, is_new = add_takedown(
+        workspace.takedowns,
+        target,
+        reason,
+        datetime.now(UTC).date(),
+        sources=known_sources(workspace),
+    )
     console = Console(highlight=False)
     verb = "recorded" if is_new else "was recorded already"
     console.print(

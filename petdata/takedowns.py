@@ -15,14 +15,15 @@ import fcntl
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from petdata.errors import CorruptFile, PetdataError
+from petdata.errors import CorruptFile, PetdataError, UnknownSource
+from petdata.sources import SOURCES
 from petdata.workspace import write_whole
 
 Kind = Literal["identity", "photo", "url", "sha256"]
@@ -30,9 +31,13 @@ Kind = Literal["identity", "photo", "url", "sha256"]
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PHOTO: Final = re.compile(r"[a-z0-9_-]+/[^/\s]+/[0-9a-f]{12}")
 _IDENTITY: Final = re.compile(r"[a-z0-9_-]+/[^/\s]+")
+# pet911 takes its ids in either case; here they are lower case.
+_PET911_ID: Final = re.compile(r"r[lf]\d{5,9}", re.IGNORECASE)
+_PET911: Final = re.compile(r"pet911/\S+", re.IGNORECASE)
 # An announcement moves between addresses; its id does not.
 _PET911_URL: Final = re.compile(
-    r"https?://(?:[a-z0-9.-]*\.)?pet911\.ru/(?:.*/)?(r[lf]\d{5,9})/?(?:[?#].*)?"
+    rf"https?://(?:[a-z0-9.-]*\.)?pet911\.ru/(?:.*/)?({_PET911_ID.pattern})/?(?:[?#].*)?",
+    re.IGNORECASE,
 )
 
 
@@ -72,25 +77,40 @@ class Takedowns:
         return photo_id in self._values["photo"]
 
 
-def understand(target: str) -> tuple[Kind, str]:
-    """What ID, URL or SHA-256 a user means: its kind and its normal form."""
+def understand(target: str, sources: Collection[str] = SOURCES) -> tuple[Kind, str]:
+    """What ID, URL or SHA-256 a user means: its kind and its normal form.
+
+    Raises UnknownSource for an identity or photo of none of `sources`: it would forbid nothing.
+    """
     target = target.strip()
     if match := _PET911_URL.fullmatch(target):
-        return "identity", f"pet911/{match[1]}"
+        return "identity", f"pet911/{match[1].lower()}"
     if target.startswith(("http://", "https://")):
         return "url", target
     if _SHA256.fullmatch(target.lower()):
         return "sha256", target.lower()
+    if _PET911_ID.fullmatch(target):
+        target = f"pet911/{target}"
+    if _PET911.fullmatch(target):
+        target = target.lower()
+    kind: Kind | None = None
     if _PHOTO.fullmatch(target):
-        return "photo", target
-    if _IDENTITY.fullmatch(target):
-        return "identity", target
-    if re.fullmatch(r"r[lf]\d{5,9}", target):
-        return "identity", f"pet911/{target}"
+        kind = "photo"
+    elif _IDENTITY.fullmatch(target):
+        kind = "identity"
+    if kind is not None:
+        _require_known(target, sources)
+        return kind, target
     raise PetdataError(
         f"cannot tell what {target!r} is: give an identity (pet911/rl518787), a photo "
         "(pet911/rl518787/1f3a5c7e9b2d), an address (https://...) or a SHA-256 (64 hex digits)"
     )
+
+
+def _require_known(target: str, sources: Collection[str]) -> None:
+    source = target.partition("/")[0]
+    if source not in sources:
+        raise UnknownSource(f"{target}: no source {source!r}; choose from {', '.join(sources)}")
 
 
 def read_takedowns(path: Path) -> Takedowns:
@@ -115,9 +135,11 @@ def _entry(table: Mapping[str, object]) -> Takedown:
     raise TypeError(f"takedown of {value!r}: kind {table['kind']!r}, on {on!r}")
 
 
-def add_takedown(path: Path, target: str, reason: str, on: date) -> tuple[Takedown, bool]:
+def add_takedown(
+    path: Path, target: str, reason: str, on: date, sources: Collection[str] = SOURCES
+) -> tuple[Takedown, bool]:
     """Record a takedown. Returns it and whether it is new."""
-    kind, value = understand(target)
+    kind, value = understand(target, sources)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         known = read_takedowns(path).entries

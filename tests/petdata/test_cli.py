@@ -118,6 +118,16 @@ def test_forget_writes_the_takedown(home: Path) -> None:
     assert "pet911/rl100001" in (home / "takedowns.toml").read_text()
 
 
+def test_forget_knows_the_sources_that_the_workspace_declares(home: Path) -> None:
+    declared = 'home = "home"\n[sources.my-shelter]\ntitle = "Mine"\n'
+    (home.parent / "petdata.toml").write_text(declared)
+    assert petdata(home, "forget", "my-shelter/7", "--reason", "asked").returncode == 0
+    refused = petdata(home, "forget", "my-shelters/7", "--reason", "asked")
+    assert refused.returncode == 1
+    assert "my-shelter," in refused.stderr
+    assert (home / "takedowns.toml").read_text().count("[[takedown]]") == 1
+
+
 def test_a_missing_extra_names_itself(home: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()

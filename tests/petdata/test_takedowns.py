@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petdata.errors import CorruptFile, PetdataError
+from petdata.errors import CorruptFile, PetdataError, UnknownSource
 from petdata.takedowns import Takedown, _as_toml, add_takedown, read_takedowns, understand
 
 DAY = date(2026, 11, 24)
@@ -27,6 +27,12 @@ DAY = date(2026, 11, 24)
             "photo",
             "pet911/rl518787/1f3a5c7e9b2d",
         ),
+        ("RL518787", "identity", "pet911/rl518787"),
+        ("pet911/RL518787", "identity", "pet911/rl518787"),
+        ("Pet911/Rf1077341/1F3A5C7E9B2D", "photo", "pet911/rf1077341/1f3a5c7e9b2d"),
+        ("https://pet911.ru/Moskva/lost/cat/RL518787?x", "identity", "pet911/rl518787"),
+        ("HTTPS://PET911.RU/RL518787", "identity", "pet911/rl518787"),
+        ("lcw/Cat_7", "identity", "lcw/Cat_7"),  # case counts elsewhere
         ("A" * 64, "sha256", "a" * 64),
         ("https://t.me/some/1", "url", "https://t.me/some/1"),
     ],
@@ -39,6 +45,15 @@ def test_a_target_is_understood_as_what_it_is(target: str, kind: str, value: str
 def test_what_is_no_target_is_refused_with_examples(target: str) -> None:
     with pytest.raises(PetdataError, match="pet911/rl518787"):
         understand(target)
+
+
+@pytest.mark.parametrize("target", ["pet912/rl518787", "pet912/rl518787/1f3a5c7e9b2d"])
+def test_a_source_that_is_unknown_is_refused_with_those_known(target: str) -> None:
+    with pytest.raises(UnknownSource, match=r"no source 'pet912'; choose from .*pet911, telegram"):
+        understand(target)
+    with pytest.raises(UnknownSource, match=r"choose from pet911, my-shelter$"):
+        understand(target, ["pet911", "my-shelter"])
+    assert understand(target, ["pet911", "pet912"])[1] == target
 
 
 def test_takedowns_are_kept_once_and_answer_questions(tmp_path: Path) -> None:
