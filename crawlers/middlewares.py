@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import IgnoreRequest
 
-FORBIDDEN_PATHS: Final = ("/pet/show-phone",)  # reveals a person's phone
+FORBIDDEN: Final = "show-phone"  # anywhere in a path or query: reveals a person's phone
 
 
 class RequestNotAllowed(IgnoreRequest):
-    """A foreign host, or a path that petdata never requests."""
+    """A foreign host, or an address that petdata never requests."""
 
 
 class AllowedRequestsMiddleware:
@@ -37,5 +37,12 @@ class AllowedRequestsMiddleware:
         allowed: frozenset[str] = getattr(self.crawler.spider, "allowed_hosts", frozenset())
         if allowed and parts.netloc.lower() not in allowed:
             raise RequestNotAllowed(f"{parts.netloc} is a foreign host")
-        if parts.path.startswith(FORBIDDEN_PATHS):
-            raise RequestNotAllowed(f"{parts.path} is never requested")
+        if FORBIDDEN in _plain(f"{parts.path}?{parts.query}"):
+            raise RequestNotAllowed(f"{FORBIDDEN} is never requested")
+
+
+def _plain(text: str) -> str:
+    """Without percent escapes, however often escaped, and without upper case."""
+    while (unquoted := unquote(text)) != text:
+        text = unquoted
+    return text.casefold()
