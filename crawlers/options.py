@@ -44,9 +44,7 @@ class CrawlOptions:
             raise PetdataError(f"known_stop={self.known_stop}: must be 0 (never stop) or more")
         if self.recheck is not None and not 0 <= self.recheck < math.inf:
             raise PetdataError(f"recheck={self.recheck}: a number of days, 0 or more")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise PetdataError(f"base_url={self.base_url!r}: write http(s)://host")
+        _check_base_url(self.base_url)
 
     @property
     def scope(self) -> str:
@@ -66,7 +64,10 @@ class CrawlOptions:
     def allowed_hosts(self) -> frozenset[str]:
         """`host[:port]` of everything that may be requested."""
         host = urlsplit(self.base_url).netloc.lower()
-        return frozenset({host} if self.is_loopback else {host, f"www.{host}", f"cdn.{host}"})
+        if self.is_loopback:
+            return frozenset({host})
+        host = host.removeprefix("www.")
+        return frozenset({host, f"www.{host}", f"cdn.{host}"})
 
 
 def parse_options(arguments: dict[str, str]) -> CrawlOptions:
@@ -88,6 +89,26 @@ def parse_options(arguments: dict[str, str]) -> CrawlOptions:
     if "base_url" in given:
         values["base_url"] = given["base_url"].rstrip("/")
     return CrawlOptions(**values)  # type: ignore[arg-type]
+
+
+def _check_base_url(base_url: str) -> None:
+    """Nothing but scheme, host and port: whatever follows would be glued into every address."""
+    try:
+        parts = urlsplit(base_url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        has_host = False
+    if not has_host or parts.scheme not in ("http", "https"):
+        raise PetdataError(f"base_url={base_url!r}: write http(s)://host")
+    given = {
+        "userinfo": "@" in parts.netloc,
+        "path": bool(parts.path),
+        "query": "?" in base_url,
+        "fragment": "#" in base_url,
+    }
+    if excess := [name for name, is_given in given.items() if is_given]:
+        # Not repeated here: userinfo may be a password.
+        raise PetdataError(f"base_url has a {', '.join(excess)}: write http(s)://host alone")
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:

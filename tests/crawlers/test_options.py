@@ -53,6 +53,8 @@ def test_empty_arguments_mean_the_defaults() -> None:
         ("recheck", "nan"),
         ("base_url", "ftp://pet911.ru"),
         ("base_url", "pet911.ru"),
+        ("base_url", "https://pet911.ru:port"),
+        ("base_url", "https://[::1"),
     ],
 )
 def test_a_wrong_argument_is_named(name: str, value: str) -> None:
@@ -61,9 +63,33 @@ def test_a_wrong_argument_is_named(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("base_url", "excess"),
+    [
+        ("https://pet911.ru/catalog", "path"),
+        ("https://pet911.ru//", "path"),
+        ("https://pet911.ru?page=2", "query"),
+        ("https://pet911.ru?", "query"),
+        ("https://pet911.ru#top", "fragment"),
+        ("https://me:secret@pet911.ru", "userinfo"),
+        ("http://pet911.ru@evil.example", "userinfo"),
+    ],
+)
+def test_a_base_url_is_a_host_alone(base_url: str, excess: str) -> None:
+    with pytest.raises(PetdataError, match=f"base_url has a {excess}") as caught:
+        CrawlOptions(base_url=base_url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_slash_at_the_end_of_a_base_url_is_no_path() -> None:
+    assert parse_options({"base_url": "https://pet911.ru/"}) == CrawlOptions()
+
+
+@pytest.mark.parametrize(
     ("base_url", "loopback", "hosts"),
     [
         ("https://pet911.ru", False, {"pet911.ru", "www.pet911.ru", "cdn.pet911.ru"}),
+        ("https://www.pet911.ru", False, {"pet911.ru", "www.pet911.ru", "cdn.pet911.ru"}),
+        ("https://WWW.Pet911.ru:8", False, {"pet911.ru:8", "www.pet911.ru:8", "cdn.pet911.ru:8"}),
         ("http://127.0.0.1:8000", True, {"127.0.0.1:8000"}),
         ("http://[::1]:8000", True, {"[::1]:8000"}),
         ("http://localhost:1", True, {"localhost:1"}),
