@@ -8,12 +8,17 @@ import os
 import shlex
 import socket
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from petdata.errors import LedgerBusy, StorageFailure
+
+PATIENCE_S: Final = 0.3  # `read_holder` of another process holds the lock for microseconds
+RETRY_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class LedgerLock:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_patiently(self._descriptor)
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         except BlockingIOError:
@@ -59,6 +64,19 @@ class LedgerLock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _lock_patiently(descriptor: int) -> None:
+    """Raises BlockingIOError where the lock stays taken."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_S)
 
 
 def read_holder(path: Path) -> Holder | None:
