@@ -40,6 +40,6 @@ class CrawlDelay:
     def _apply(self) -> None:
         for name, seconds in self.asked.items():
             slot = self.crawler.engine.downloader.slots.get(name)
-            if slot is not None and slot.delay < seconds:
-                slot.delay = seconds
+            if slot is not None:
+                slot.delay = max(slot.delay, seconds)
                 slot.jitter = 0.0

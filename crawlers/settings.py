@@ -1,14 +1,19 @@
 """Scrapy settings: polite and safe by default. Override with `-s NAME=VALUE` as usual."""
 
 from petdata import __version__
+from petdata.errors import PetdataError
 from petdata.workspace import find_workspace
 
 BOT_NAME = "petdata"
 SPIDER_MODULES = ["crawlers.spiders"]
 COMMANDS_MODULE = "crawlers.commands"  # `scrapy crawl` with exit codes and one-line errors
 
-# Who we are. Without a contact the crawl refuses to start (crawlers.run).
-PETDATA_CONTACT = find_workspace().contact
+# Who we are. Without a contact the crawl refuses to start (crawlers.run), which also says what is
+# wrong with a petdata.toml; commands that need no workspace, as `scrapy list`, go on.
+try:
+    PETDATA_CONTACT = find_workspace().contact
+except PetdataError:
+    PETDATA_CONTACT = None
 USER_AGENT = f"petdata/{__version__} (research data set of lost pets; +{PETDATA_CONTACT})"
 ROBOTSTXT_OBEY = True
 ROBOTSTXT_USER_AGENT = "petdata"
@@ -18,6 +23,7 @@ CONCURRENT_REQUESTS = 4
 CONCURRENT_REQUESTS_PER_DOMAIN = 1
 CONCURRENT_ITEMS = 4  # of one response; Scrapy starts that many tasks for every response
 DOWNLOAD_DELAY = 2.0  # seconds between two requests to one host
+DOWNLOAD_DELAY_JITTER = 0.0  # Scrapy's own 0.5 waits 1 to 3 s for a delay of 2 s
 AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_TARGET_CONCURRENCY = 1.0
 AUTOTHROTTLE_START_DELAY = 2.0  # seconds
@@ -45,7 +51,7 @@ DOWNLOADER_MIDDLEWARES = {
 ITEM_PIPELINES = {"crawlers.pipelines.IntakePipeline": 500}
 EXTENSIONS = {
     "crawlers.progress.Progress": 0,
-    "crawlers.politeness.CrawlDelay": 0,
+    "crawlers.politeness.CrawlDelay": 1000,  # after autothrottle, which is at 0 and lowers delays
     "scrapy.extensions.logstats.LogStats": None,
 }
 PETDATA_SHARD_BYTES = 64 * 2**20  # of JPEG in a shard; docs/record.md says why
