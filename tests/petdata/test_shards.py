@@ -316,21 +316,40 @@ def test_truncation_anywhere_is_found(shard: Path) -> None:
             list(read_photos([shard]))
 
 
-def test_no_flipped_bit_goes_unnoticed(shard: Path) -> None:
-    """Checksums guard the pages; a flip elsewhere is found or changes nothing that is read."""
-    content = shard.read_bytes()
-    expected = [photo(n) for n in range(8)]
+def flips(content: bytes, number: int) -> Iterator[bytes]:
     generator = np.random.default_rng(11)
-    found = 0
-    for position in generator.integers(0, len(content), 400).tolist():
+    for position in generator.integers(0, len(content), number).tolist():
         damaged = bytearray(content)
         damaged[position] ^= 1 << int(generator.integers(8))
+        yield bytes(damaged)
+
+
+def test_no_flipped_bit_goes_unnoticed_by_verify(tmp_path: Path) -> None:
+    """It is reported, or it changes nothing that is read."""
+    path = tmp_path / "part-00000.parquet"
+    expected = [photo(n) for n in range(8)]
+    recorded = write_shard(path, expected)
+    reported = 0
+    for damaged in flips(path.read_bytes(), 400):
+        path.write_bytes(damaged)
+        if list(verify_shard(path, recorded)):
+            reported += 1
+        else:
+            assert list(read_photos([path])) == expected
+    assert reported > 250
+
+
+def test_readers_heed_page_checksums_where_a_file_has_them(shard: Path) -> None:
+    rewrite(shard, pq.read_table(shard), write_page_checksum=True)
+    expected = [photo(n) for n in range(8)]
+    refused = 0
+    for damaged in flips(shard.read_bytes(), 400):
         shard.write_bytes(damaged)
         try:
             assert list(read_photos([shard])) == expected
         except CorruptFile:
-            found += 1
-    assert found > 250
+            refused += 1
+    assert refused > 200
 
 
 # Verifying
@@ -362,6 +381,34 @@ def test_a_wrong_value_is_named(tmp_path: Path, changes: dict[str, Any], problem
     (found,) = verify_shard(path)
     assert found.startswith(f"{path}, row 1 (")
     assert re.search(problem, found)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"title": "Пропал кот"}, {"species": "dog"}, {"closed": None}, {"latitude": 55.9}]
+)
+def test_a_row_that_is_not_what_was_recorded_is_reported(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    path = tmp_path / "part-00000.parquet"
+    recorded = write_shard(path, [photo(1), photo(2), photo(3)])
+    assert list(verify_shard(path, recorded)) == []
+    write_shard(path, [photo(1), replace(photo(2), **changes), photo(3)])
+    assert list(verify_shard(path)) == []
+    found = list(verify_shard(path, recorded))
+    assert found[-1].startswith(f"{path}: the rows are not those that were written: fingerprint")
+
+
+def test_the_same_rows_in_another_file_are_reported_by_its_size(shard: Path) -> None:
+    recorded = write_shard(shard, [photo(n) for n in range(8)])
+    rewrite(shard, pq.read_table(shard), compression="none")
+    [found] = verify_shard(shard, recorded)
+    assert found.endswith(f"bytes, {recorded.bytes:,} were written")
+
+
+def test_rows_that_are_gone_are_counted(shard: Path) -> None:
+    recorded = write_shard(shard, [photo(n) for n in range(8)])
+    write_shard(shard, [photo(n) for n in range(7)])
+    assert f"{shard}: 7 rows, 8 were written" in list(verify_shard(shard, recorded))
 
 
 def with_image(original: Photo, image: bytes) -> Photo:
