@@ -44,7 +44,10 @@ class IntakePipeline:
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
         self.threads = ThreadPoolExecutor(1, thread_name_prefix="examine")
+        self.unexpected = 0  # exceptions that nobody expected: Scrapy only logs them
         crawler.signals.connect(self.spider_closed, signals.spider_closed)
+        crawler.signals.connect(self.count_unexpected, signals.spider_error)
+        crawler.signals.connect(self.count_unexpected, signals.item_error)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -101,9 +104,15 @@ class IntakePipeline:
             self.closing = asyncio.ensure_future(closing)
             raise DropItem(stop.reason, log_level="DEBUG") from stop
 
+    def count_unexpected(self) -> None:
+        self.unexpected += 1
+
     def spider_closed(self, spider: Spider, reason: str) -> None:
         self.threads.shutdown()
         state = self.state
+        if self.unexpected:
+            log = self.crawler.settings["LOG_FILE"] or "the log"
+            state.fail(PetdataError(f"{self.unexpected} unexpected errors, see {log}"))
         outcome = type(state.failure).__name__ if state.failure is not None else reason
         stats = self.crawler.stats.get_stats()
         if state.opened_intake is not None:

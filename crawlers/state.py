@@ -13,12 +13,15 @@ from typing import Any, Final
 from scrapy.exceptions import CloseSpider
 
 from crawlers.options import CrawlOptions
+from crawlers.pages.pet911 import ParsedListing
 from crawlers.pages.pet911_readings import Strategy
-from petdata.errors import CorruptFile, MarkupChanged, PetdataError, StorageFailure
+from petdata.errors import CorruptFile, MarkupChanged, PetdataError, StorageFailure, TryLater
 from petdata.intake import Intake
-from petdata.listing import Listing
 from petdata.records import Species
 from petdata.workspace import Workspace
+
+REFUSING: Final = frozenset({401, 403, 429, 500, 502, 503, 504})  # HTTP status
+MOST_REFUSALS: Final = 20  # in a row, each asked for RETRY_TIMES more where Scrapy retries
 
 
 @dataclass(kw_only=True)
@@ -28,6 +31,7 @@ class CrawlState:
     command: str
     opened_intake: Intake | None = None
     failure: PetdataError | None = None  # why the run ends early
+    refused_in_a_row: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of pages; photos: intake.counts
     cities: Counter[str] = field(default_factory=Counter)  # listings read, by city
     catalogue_total: int | None = None  # as the site says
@@ -44,6 +48,17 @@ class CrawlState:
         """Remember the first failure; the exception to raise in a callback."""
         self.failure = self.failure or error
         return CloseSpider(type(error).__name__)
+
+    def answered(self, status: int | None) -> None:
+        """Watch for a site that refuses everything. Raises CloseSpider."""
+        self.refused_in_a_row = self.refused_in_a_row + 1 if status in REFUSING else 0
+        if self.refused_in_a_row >= MOST_REFUSALS:
+            raise self.fail(
+                TryLater(
+                    f"the site refuses: {self.refused_in_a_row} answers in a row were errors, "
+                    f"the last one HTTP {status}. Wait, and ask its owners if it goes on"
+                )
+            )
 
     @contextmanager
     def storage(self) -> Iterator[None]:
@@ -69,16 +84,19 @@ class MarkupWatch:
     def __init__(self) -> None:
         self._lacking: deque[frozenset[str]] = deque(maxlen=MARKUP_WINDOW)
 
-    def saw(self, listing: Listing, photos_from: str | None) -> None:
-        """A listing, and which strategy found its photos. Raises MarkupChanged.
+    def saw(self, parsed: ParsedListing | None, url: str) -> None:
+        """A listing page, None where nothing was understood of it. Raises MarkupChanged.
 
         Photos found anywhere but in the visible page do not count: og: tags and JSON-LD have one.
         """
-        lacking = {
-            "photos": photos_from != Strategy.MARKUP,
-            "species": listing.species is Species.UNKNOWN,
-            "date": listing.posted_on is None and listing.event_on is None,
-        }
+        lacking = dict.fromkeys(MARKUP_LIMITS, True)
+        if parsed is not None:
+            listing = parsed.listing
+            lacking = {
+                "photos": parsed.strategies.get("photo_urls") != Strategy.MARKUP,
+                "species": listing.species is Species.UNKNOWN,
+                "date": listing.posted_on is None and listing.event_on is None,
+            }
         self._lacking.append(frozenset(name for name, lacks in lacking.items() if lacks))
         pages = len(self._lacking)
         if pages < MARKUP_MINIMUM:
@@ -88,7 +106,7 @@ class MarkupWatch:
             if without > limit * pages:
                 raise MarkupChanged(
                     f"{without} of the last {pages} listings have no {name} (limit {limit:.0%}): "
-                    f"the site's markup has changed, last seen at {listing.url}. What was refused "
+                    f"the site's markup has changed, last seen at {url}. What was refused "
                     "in this run will be read again; update crawlers/pages/ first"
                 )
 

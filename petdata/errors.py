@@ -47,6 +47,8 @@ class ListingReason(StrEnum):
     SPECIES_NOT_WANTED = "species_not_wanted"
     OPTED_OUT = "opted_out"
     NOT_UNDERSTOOD = "not_understood"
+    UNREACHABLE = "unreachable"
+    TAKEN_DOWN = "taken_down"
 
 
 class PetdataError(Exception):

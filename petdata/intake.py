@@ -79,13 +79,13 @@ class Intake:
         self._shards = workspace.shards(source)
         self._segments = workspace.segments(source)
         self._segment: SegmentWriter | None = None
+        self._undrained_bytes = 0
         self.ledger = Ledger(workspace.ledger(source), source=source)
         try:
             make_folder(self._shards)
             make_folder(self._segments)
-            self._recover()
-            self._undrained_bytes = self.ledger.bytes_to_drain()
             self.run_id = self.ledger.start_run(command)
+            self._recover()
         except OSError as error:
             self.ledger.close()
             raise StorageFailure(f"cannot prepare {error.filename}: {error.strerror}") from error
@@ -120,44 +120,70 @@ class Intake:
 
     def discover(self, links: Iterable[tuple[str, str]], *, walk_id: int) -> list[str]:
         """(source id, address) pairs of a catalogue page -> the ids that must be read."""
-        allowed = [
-            (source_id, url)
-            for source_id, url in links
-            if not self.takedowns.forbids_identity(f"{self.source.name}/{source_id}")
-            and not self.takedowns.forbids_url(url)
-        ]
-        new = self.ledger.discover(allowed, walk_id)
-        self.counts["listing/found"] += len(new)
-        return new
+        allowed = [(id, url) for id, url in links if not self._is_taken_down(id, url)]
+        to_read = self.ledger.discover(allowed, walk_id)
+        self.counts["listing/found"] += len(to_read)
+        return to_read
+
+    def must_be_read(self, source_id: str) -> bool:
+        """Whether `discover` would ask for this listing."""
+        state = self.ledger.listing_state(source_id)
+        return state is None or state.may_come_back
 
     def take_listing(self, listing: Listing) -> list[Wanted]:
         """Record a listing and say which of its photos must be fetched."""
-        if self.takedowns.forbids_identity(listing.identity_id) or self.takedowns.forbids_url(
-            listing.url
-        ):
-            self.counts["listing/taken_down"] += 1
+        if self._is_taken_down(listing.source_id, listing.url):
+            self.refuse_listing(listing.source_id, listing.url, ListingReason.TAKEN_DOWN)
             return []
-        state = self.ledger.listing_state(listing.source_id)
-        if (
-            state is not None
-            and state.outcome != "gone"
-            and state.content_hash == content_hash(listing)
-        ):
+        if self._is_unchanged(listing):
             self.ledger.mark_checked(listing.source_id, run_id=self.run_id)
             self.counts["listing/unchanged"] += 1
             return self.wanted(listing.source_id)
         with self.ledger.transaction():
             version = self.ledger.begin_version(listing, run_id=self.run_id)
-            for photo in listing.photos[self.config.max_photos :]:
-                key = PhotoKey(listing.source_id, version, photo.position)
-                detail = f"more than {self.config.max_photos} photos"
-                self._drop(key, Reason.OVER_MAX_PHOTOS, detail)
+            self._refuse_photos(listing, version)
             if len(listing.photos) < self.config.min_photos:  # nothing to fetch for
                 self.refuse_listing(listing.source_id, listing.url, ListingReason.TOO_FEW_PHOTOS)
             else:
                 self._settle(listing.source_id, version)
         self.counts["listing/new" if version == 1 else "listing/changed"] += 1
+        self._drain_if_full()
         return self.wanted(listing.source_id)
+
+    def _is_unchanged(self, listing: Listing) -> bool:
+        """Whether the ledger has this very listing, and would judge it as it did."""
+        state = self.ledger.listing_state(listing.source_id)
+        if state is None or state.content_hash != content_hash(listing):
+            return False
+        if state.outcome == "dropped":
+            version, least = state.version, self.config.min_photos
+            return self.ledger.photos_that_may_be_kept(state.source_id, version) < least
+        return state.outcome in ("pending", "kept")
+
+    def _refuse_photos(self, listing: Listing, version: int) -> None:
+        """Drop what is beyond `max_photos` or taken down, before anything is fetched."""
+        for row in self.ledger.photos_of(listing.source_id, version):
+            key = PhotoKey(listing.source_id, version, row["position"])
+            if row["outcome"] == "dropped":
+                continue
+            if self._is_photo_taken_down(row):
+                self._drop(key, Reason.TAKEN_DOWN, "it is in takedowns.toml")
+            elif row["position"] >= self.config.max_photos:
+                detail = f"more than {self.config.max_photos} photos"
+                self._drop(key, Reason.OVER_MAX_PHOTOS, detail)
+
+    def _is_taken_down(self, source_id: str, url: str) -> bool:
+        identity_id = f"{self.source.name}/{source_id}"
+        return self.takedowns.forbids_identity(identity_id) or self.takedowns.forbids_url(url)
+
+    def _is_photo_taken_down(self, row: sqlite3.Row) -> bool:
+        hashes = [row[name] for name in ("sha256", "original_sha256") if row[name] is not None]
+        photo_id = f"{self.source.name}/{row['source_id']}/{(row['sha256'] or '')[:12]}"
+        return (
+            self.takedowns.forbids_url(row["address"])
+            or self.takedowns.forbids_photo(photo_id)
+            or any(self.takedowns.forbids_bytes(sha256) for sha256 in hashes)
+        )
 
     def wanted(self, source_id: str) -> list[Wanted]:
         """What is still to be fetched of a listing."""
@@ -173,6 +199,27 @@ class Intake:
     def refuse_listing(self, source_id: str, url: str, reason: ListingReason) -> None:
         self.ledger.drop_listing(source_id, url, reason, run_id=self.run_id)
         self.counts[f"listing/{reason}"] += 1
+
+    def listing_not_wanted(self, source_id: str, url: str) -> None:
+        """Of another species than this run collects; what an earlier run kept stays."""
+        state = self.ledger.listing_state(source_id)
+        if state is None or state.version == 0:
+            self.refuse_listing(source_id, url, ListingReason.SPECIES_NOT_WANTED)
+        else:
+            self.counts["listing/not_wanted_now"] += 1
+
+    def listing_failed(self, source_id: str, url: str, reason: ListingReason) -> None:
+        """A listing could not be read: the next run tries again, up to `max_attempts` runs.
+
+        What is known of a listing that was read before stays as it is.
+        """
+        attempts = self.ledger.postpone_listing(source_id)
+        state = self.ledger.listing_state(source_id)
+        never_read = state is not None and state.outcome == "pending" and state.is_unread
+        if attempts >= self.config.max_attempts and never_read:
+            self.refuse_listing(source_id, url, reason)
+        else:
+            self.counts["listing/postponed"] += 1
 
     def listing_gone(self, source_id: str) -> None:
         self.ledger.mark_gone(source_id)
@@ -376,11 +423,17 @@ class Intake:
         for segment in self.ledger.segments_in_use():
             if not (self._segments / segment).exists():
                 self.ledger.want_again(segment)
+        unfinished = self._unfinished_shard()
+        self._obey_takedowns()
+        self._undrained_bytes = self.ledger.bytes_to_drain()
+        if unfinished is not None and self._undrained_bytes:
+            self.drain()
+        elif unfinished is not None:
+            unfinished.unlink()
         self._remove_unused_segments()
-        self._check_unknown_shards()
 
-    def _check_unknown_shards(self) -> None:
-        """A kill between rename and commit leaves one unknown shard, which `drain` replaces."""
+    def _unfinished_shard(self) -> Path | None:
+        """What a kill between rename and commit left: one shard that the ledger does not know."""
         known = {shard.name for shard in self.ledger.shards()}
         unknown = {path.name for path in self._shards.glob("part-*.parquet")} - known
         unfinished = {f"part-{len(known):05d}.parquet"} if self.ledger.bytes_to_drain() else set()
@@ -390,8 +443,26 @@ class Intake:
                 f"{self.ledger.path} does not know: restore the ledger that belongs to these "
                 "shards, or move the shards away"
             )
-        if unknown:
-            self.drain()
+        return self._shards / unknown.pop() if unknown else None
+
+    def _obey_takedowns(self) -> None:
+        """Takedowns made since the last run: nothing of them is fetched or written any more."""
+        for entry in self.takedowns.entries:
+            if entry.kind == "identity":
+                source, _, source_id = entry.value.partition("/")
+                listings = [source_id] if source == self.source.name else []
+            else:
+                listings = self.ledger.listings_at(entry.value)
+            for source_id in listings:
+                state = self.ledger.listing_state(source_id)
+                if state is not None and state.reason != ListingReason.TAKEN_DOWN:
+                    self.refuse_listing(source_id, state.url, ListingReason.TAKEN_DOWN)
+        for row in self.ledger.photos_under_way():
+            if self._is_photo_taken_down(row):
+                key = PhotoKey(row["source_id"], row["version"], row["position"])
+                with self.ledger.transaction():
+                    self._drop(key, Reason.TAKEN_DOWN, "it is in takedowns.toml")
+                    self._settle(key.source_id, key.version)
 
     def _remove_unused_segments(self) -> None:
         in_use = self.ledger.segments_in_use()

@@ -38,6 +38,7 @@ CREATE TABLE listings (
     content_hash TEXT,                 -- null: to be read (again)
     record TEXT,                       -- the Listing, scrubbed, as JSON
     closed INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, -- runs in a row that could not read it
     walk_id INTEGER,                   -- the walk that found it first
     run_id INTEGER,                    -- the run that read it last
     first_seen_at INTEGER NOT NULL,    -- microseconds since 1970, as all times here
@@ -107,10 +108,9 @@ JOIN shards ON shards.shard_id = photos.shard_id
 WHERE photos.outcome = 'kept' AND listings.outcome != 'gone';
 """
 
-# Verdicts on the bytes: the same address need not be fetched again for a new version.
-_ABOUT_BYTES: Final = (
-    Reason.NOT_AN_IMAGE,
-    Reason.TRUNCATED,
+# Verdicts that another fetch will not change: a new version takes them over. What is no image or
+# was cut off may have been an error page, and is asked for again.
+_FINAL: Final = (
     Reason.CORRUPT,
     Reason.TOO_FEW_PIXELS,
     Reason.TOO_MANY_PIXELS,
@@ -154,6 +154,13 @@ class ListingState:
     @property
     def is_unread(self) -> bool:
         return self.content_hash is None
+
+    @property
+    def may_come_back(self) -> bool:
+        """Worth reading again as soon as the catalogue shows it."""
+        return self.outcome == "gone" or (
+            self.outcome == "dropped" and self.reason == ListingReason.SPECIES_NOT_WANTED
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +326,10 @@ class Ledger:
         """All listings of the pages before `next_url` are in the ledger."""
         self._write("UPDATE walks SET next_url = ? WHERE walk_id = ?", next_url, walk_id)
 
+    def restart_walk(self, walk_id: int) -> None:
+        """Let an unfinished walk begin anew with the first page."""
+        self._write("UPDATE walks SET next_url = NULL WHERE walk_id = ?", walk_id)
+
     def finish_walk(self, walk_id: int, *, walked: int, total: int | None) -> None:
         self._write(
             "UPDATE walks SET finished_at = ?, walked = ?, total = ? WHERE walk_id = ?",
@@ -346,12 +357,20 @@ class Ledger:
         """Whether a finished walk of this scope has come as far back as this listing."""
         return bool(
             self._one(
-                "SELECT count(*) FROM listings JOIN walks USING (walk_id) "
-                "WHERE source_id = ? AND scope = ? AND finished_at IS NOT NULL",
+                "SELECT EXISTS (SELECT 1 FROM walks JOIN listings ON listings.source_id = ? "
+                "WHERE scope = ? AND finished_at IS NOT NULL AND (walks.walk_id = listings.walk_id "
+                "OR first_seen_at < started_at))",
                 source_id,
                 scope,
             )
         )
+
+    def listings_at(self, url: str) -> list[str]:
+        """Ids of the listings that stand at an address."""
+        return [
+            row["source_id"]
+            for row in self.query("SELECT source_id FROM listings WHERE url = ?", url)
+        ]
 
     def listing_record(self, source_id: str) -> Listing:
         return listing_from_json(
@@ -375,6 +394,7 @@ class Ledger:
                 "VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (source_id) DO UPDATE SET url = excluded.url, outcome = 'pending', "
                 "reason = NULL, version = excluded.version, content_hash = excluded.content_hash, "
+                "attempts = 0, "
                 "record = excluded.record, closed = excluded.closed, run_id = excluded.run_id, "
                 "checked_at = excluded.checked_at",
                 listing.source_id,
@@ -395,7 +415,7 @@ class Ledger:
         return version
 
     def _begin_photo(self, key: PhotoKey, address: str) -> None:
-        marks = ", ".join("?" * len(_ABOUT_BYTES))
+        marks = ", ".join("?" * len(_FINAL))
         carried = self._write(
             "INSERT INTO photos (source_id, version, position, address, outcome, reason, detail, "
             "original_sha256, sha256, phash, width, height, bytes, fetched_at, segment, "
@@ -411,7 +431,7 @@ class Ledger:
             key.source_id,
             address,
             key.version,
-            *_ABOUT_BYTES,
+            *_FINAL,
         )
         if not carried:
             self._write(
@@ -426,11 +446,19 @@ class Ledger:
     def mark_checked(self, source_id: str, *, run_id: int | None = None) -> None:
         """The listing was read again and has not changed."""
         self._write(
-            "UPDATE listings SET checked_at = ?, run_id = ? WHERE source_id = ?",
+            "UPDATE listings SET checked_at = ?, run_id = ?, attempts = 0 WHERE source_id = ?",
             now(),
             run_id,
             source_id,
         )
+
+    def postpone_listing(self, source_id: str) -> int:
+        """A listing that could not be read. Returns how many runs in a row that happened."""
+        with self.transaction():
+            self._write(
+                "UPDATE listings SET attempts = attempts + 1 WHERE source_id = ?", source_id
+            )
+            return int(self._one("SELECT attempts FROM listings WHERE source_id = ?", source_id))
 
     def mark_gone(self, source_id: str) -> None:
         """The site has removed the listing: a tombstone stays, its photos count no longer."""
@@ -473,38 +501,56 @@ class Ledger:
         self._write("UPDATE listings SET outcome = 'kept' WHERE source_id = ?", source_id)
 
     def discover(self, links: Iterable[tuple[str, str]], walk_id: int) -> list[str]:
-        """Listings that a catalogue page names. Returns the ids that the ledger did not know."""
-        new = []
-        with self.transaction():
-            at = now()
-            for source_id, url in links:
-                if self._write(
-                    "INSERT INTO listings (source_id, url, outcome, version, walk_id, "
-                    "first_seen_at, checked_at) VALUES (?, ?, 'pending', 0, ?, ?, ?) "
-                    "ON CONFLICT (source_id) DO NOTHING",
-                    source_id,
-                    url,
-                    walk_id,
-                    at,
-                    at,
-                ):
-                    new.append(source_id)
-        return new
+        """Listings that a catalogue page names. Returns the ids that must be read.
 
-    def unread_run(self, run_id: int, reason: ListingReason) -> int:
-        """Distrust what a run read: what it refused for this reason must be read again.
+        These are the ones that the ledger does not know, that were gone, or that an earlier run
+        did not want. A known listing may have moved to another address.
+        """
+        to_read = []
+        with self.transaction():
+            for source_id, url in links:
+                state = self.listing_state(source_id)
+                if state is None:
+                    self._write(
+                        "INSERT INTO listings (source_id, url, outcome, version, walk_id, "
+                        "first_seen_at, checked_at) VALUES (?, ?, 'pending', 0, ?, ?, ?)",
+                        source_id,
+                        url,
+                        walk_id,
+                        now(),
+                        now(),
+                    )
+                elif state.may_come_back:
+                    self._write(
+                        "UPDATE listings SET outcome = 'pending', reason = NULL, url = ?, "
+                        "content_hash = NULL, attempts = 0 WHERE source_id = ?",
+                        url,
+                        source_id,
+                    )
+                else:
+                    if state.url != url:
+                        self._write(
+                            "UPDATE listings SET url = ? WHERE source_id = ?", url, source_id
+                        )
+                    continue
+                to_read.append(source_id)
+        return to_read
+
+    def unread_run(self, run_id: int, reasons: tuple[ListingReason, ...]) -> int:
+        """Distrust what a run read: what it refused for these reasons must be read again.
 
         What the run kept is due at the next recheck. Returns how many listings are unread again.
         """
+        marks = ", ".join("?" * len(reasons))
         with self.transaction():
             self._write("UPDATE listings SET checked_at = 0 WHERE run_id = ?", run_id)
             return self._write(
                 "UPDATE listings SET outcome = 'pending', reason = NULL, content_hash = NULL, "
                 "current_version = (SELECT max(photos.version) FROM photos WHERE outcome = 'kept' "
                 "                   AND photos.source_id = listings.source_id) "
-                "WHERE run_id = ? AND outcome = 'dropped' AND reason = ?",
+                f"WHERE run_id = ? AND outcome = 'dropped' AND reason IN ({marks})",
                 run_id,
-                reason,
+                *reasons,
             )
 
     def _drop_photos(
@@ -519,21 +565,36 @@ class Ledger:
             before_version or 2**31,
         )
 
-    def pending_listings(self) -> list[ListingState]:
-        """Listings that are not read yet, or whose photos are not all settled."""
-        return self._listing_states("WHERE outcome = 'pending' ORDER BY first_seen_at, source_id")
-
-    def due_for_recheck(self, before: int) -> Iterator[tuple[str, str]]:
-        """(source id, address) of open listings last read before this time, oldest first."""
+    def pending_listings(self) -> Iterator[ListingState]:
+        """Listings that are not read yet, or whose photos are not all settled, oldest first."""
         after: tuple[int, str] = (-1, "")
         while rows := self.query(
-            "SELECT source_id, url, checked_at FROM listings WHERE outcome IN ('kept', 'dropped') "
-            "AND closed = 0 AND checked_at < ? AND (checked_at, source_id) > (?, ?) "
-            "ORDER BY checked_at, source_id LIMIT 500",
+            "SELECT source_id, first_seen_at FROM listings WHERE outcome = 'pending' "
+            "AND (first_seen_at, source_id) > (?, ?) ORDER BY first_seen_at, source_id LIMIT 500",
+            *after,
+        ):
+            for row in rows:
+                state = self.listing_state(row["source_id"])
+                if state is not None and state.outcome == "pending":
+                    yield state
+            after = (rows[-1]["first_seen_at"], rows[-1]["source_id"])
+
+    def due_for_recheck(self, before: int) -> Iterator[ListingState]:
+        """Open listings last read before this time, the longest unread first."""
+        after: tuple[int, str] = (-1, "")
+        while rows := self.query(
+            "SELECT source_id, checked_at FROM listings WHERE outcome IN ('kept', 'dropped') "
+            "AND closed = 0 AND coalesce(reason, '') NOT IN (?, ?) AND checked_at < ? "
+            "AND (checked_at, source_id) > (?, ?) ORDER BY checked_at, source_id LIMIT 500",
+            ListingReason.TAKEN_DOWN,
+            ListingReason.SPECIES_NOT_WANTED,
             before,
             *after,
         ):
-            yield from ((row["source_id"], row["url"]) for row in rows)
+            for row in rows:
+                state = self.listing_state(row["source_id"])
+                if state is not None:
+                    yield state
             after = (rows[-1]["checked_at"], rows[-1]["source_id"])
 
     # Photos
@@ -553,6 +614,25 @@ class Ledger:
             key.position,
         )
         return rows[0] if rows else None
+
+    def photos_under_way(self) -> list[sqlite3.Row]:
+        """Wanted and stored photos."""
+        return self.query("SELECT * FROM photos WHERE outcome IN ('wanted', 'stored')")
+
+    def photos_that_may_be_kept(self, source_id: str, version: int) -> int:
+        """How many photos of a version nothing final speaks against."""
+        about_bytes = (*_FINAL, Reason.NOT_AN_IMAGE, Reason.TRUNCATED)
+        final = (*about_bytes, Reason.DUPLICATE_IN_IDENTITY, Reason.NOT_FOUND)
+        marks = ", ".join("?" * len(final))
+        return int(
+            self._one(
+                "SELECT count(*) FROM photos WHERE source_id = ? AND version = ? "
+                f"AND NOT (outcome = 'dropped' AND reason IN ({marks}))",
+                source_id,
+                version,
+                *final,
+            )
+        )
 
     def store_photo(self, key: PhotoKey, stored: StoredPhoto) -> None:
         self._write(

@@ -23,11 +23,17 @@ from scrapy.http import Response, TextResponse
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.python.failure import Failure
 
+from crawlers.middlewares import RequestNotAllowed
 from crawlers.options import parse_options
 from crawlers.pages import PageNotUnderstood
 from crawlers.pages.opt_out import opts_out
-from crawlers.pages.pet911 import parse_catalog, parse_listing_with_notes, source_id_of
-from crawlers.pages.pet911_catalog import ListingLink
+from crawlers.pages.pet911 import (
+    ParsedListing,
+    parse_catalog,
+    parse_listing_with_notes,
+    source_id_of,
+)
+from crawlers.pages.pet911_catalog import CatalogPage, ListingLink
 from crawlers.pages.pet911_urls import city_of, page_number, species_of
 from crawlers.pipelines import FetchedPhoto
 from crawlers.state import CrawlState, MarkupWatch
@@ -43,10 +49,11 @@ CATALOGUE_PRIORITY: Final = 0
 ANIMAL_FILTER: Final = {Species.DOG: 1, Species.CAT: 2, Species.BIRD: 3}  # PetsSearch[animal]
 LARGE_PAGE_BYTES: Final = 250_000  # the largest real one that is known has 187,000
 LISTINGS_PER_PAGE: Final = 20
-RECHECKS_AT_ONCE: Final = 50  # listings asked for before the scheduler is empty again
+AT_ONCE: Final = 50  # requests left over that wait in the scheduler
 DAY_US: Final = 24 * 3600 * 1_000_000
 GONE: Final = (404, 410)
-FORBIDDEN: Final = (401, 403, 451)
+LEGAL_REASONS: Final = 451  # HTTP status; 401 and 403 may be a ban that passes
+ROBOTS_REFUSAL: Final = "Forbidden by robots.txt"  # of Scrapy's middleware, which has no class
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class Pet911Spider(scrapy.Spider):
         self.markup = MarkupWatch()
         self.walk = Walk(walk_id=0, next_url=None, resumed=False)  # until `begin_walk`
         self.known_in_a_row = 0
+        self.restarted = False
         self.walked: set[str] = set()
 
     @classmethod
@@ -86,20 +94,26 @@ class Pet911Spider(scrapy.Spider):
     # Navigation
 
     async def start(self) -> AsyncIterator[Any]:
+        """What is pending, what is due for a recheck, then the catalogue."""
+        for number, request in enumerate(self.left_over(), start=1):
+            yield request
+            if number % AT_ONCE == 0:  # so that memory does not grow with what is left over
+                await self.crawler.signals.wait_for(signals.scheduler_empty)
+        yield self.begin_walk()
+
+    def left_over(self) -> Iterator[Request]:
         ledger = self.crawl_state.intake.ledger
         for listing in ledger.pending_listings():
-            if listing.is_unread:
+            if listing.is_unread and self.in_scope(listing.url):
                 yield self.listing_request(listing.source_id, listing.url)
-            else:
+            elif not listing.is_unread:
                 for wanted in self.crawl_state.intake.wanted(listing.source_id):
                     yield self.photo_request(wanted, listing.url)
         if self.options.recheck is not None:
             before = now() - int(self.options.recheck * DAY_US)
-            for number, (source_id, url) in enumerate(ledger.due_for_recheck(before), start=1):
-                yield self.listing_request(source_id, url)
-                if number % RECHECKS_AT_ONCE == 0:
-                    await self.crawler.signals.wait_for(signals.scheduler_empty)
-        yield self.begin_walk()
+            for listing in ledger.due_for_recheck(before):
+                if self.in_scope(listing.url):
+                    yield self.listing_request(listing.source_id, listing.url)
 
     def begin_walk(self) -> Request:
         with self.crawl_state.storage():
@@ -149,35 +163,58 @@ class Pet911Spider(scrapy.Spider):
         self, response: Response, number: int, onward: Onward | None
     ) -> Iterator[Any]:
         """Page `number`; with `onward` it was left behind before and is looked at again."""
-        with self.memory_for(response):
-            page = parse_catalog(text_of(response), response.url)
-        self.crawl_state.counts["catalogue"] += 1
-        self.crawl_state.catalogue_total = page.total or self.crawl_state.catalogue_total
+        state = self.crawl_state
+        page = self.read_catalogue(response)
+        state.counts["catalogue"] += 1
+        if page.total is not None:
+            state.catalogue_total = page.total
         self.walked.update(link.source_id for link in page.listings)
         if not page.listings or page_number(response.url) != number:
             self.check_end(response.url, number)
             yield from self.move_on(Onward(None, at_end=True))
             return
-        in_scope = [link for link in page.listings if self.in_scope(link)]
-        with self.crawl_state.storage():
-            unknown = [link for link in in_scope if self.is_unknown(link)][: self.room()]
-            new = self.crawl_state.intake.discover(
-                [(link.source_id, link.url) for link in unknown], walk_id=self.walk.walk_id
+        in_scope = [link for link in page.listings if self.in_scope(link.url)]
+        with state.storage():
+            unknown = {link.source_id for link in in_scope if self.is_unknown(link)}
+            chosen = self.choose(in_scope)
+            to_read = state.intake.discover(
+                [(link.source_id, link.url) for link in chosen], walk_id=self.walk.walk_id
             )
             reached_known = onward is None and self.reaches_known(in_scope)
-        news = [link for link in unknown if link.source_id in new]
-        for link in news:
-            yield self.listing_request(link.source_id, link.url)
+        urls = {link.source_id: link.url for link in chosen}
+        for source_id in to_read:
+            yield self.listing_request(source_id, urls[source_id])
         if self.room() == 0:
             return  # the walk stays open: the next run goes on with this page
         if onward is None:
+            if page.next_url is None and not reached_known:
+                self.check_end(response.url, number + 1)
             next_url = None if reached_known else page.next_url
             onward = Onward(next_url, at_end=page.next_url is None)
+        promoted = {link.source_id for link in in_scope if link.promoted}
         before = previous_page(response.url, self.catalogue_url())
-        if before is not None and any(not link.promoted for link in news):
+        if before is not None and (unknown & set(to_read)) - promoted:
             yield self.catalogue_request(before, onward)
         else:
             yield from self.move_on(onward)
+
+    def read_catalogue(self, response: Response) -> CatalogPage:
+        try:
+            with self.memory_for(response):
+                return parse_catalog(text_of(response), response.url)
+        except PageNotUnderstood as error:
+            raise self.markup_changed(MarkupChanged(str(error))) from error
+
+    def choose(self, links: list[ListingLink]) -> list[ListingLink]:
+        """All links, or as many as this run may still find new ones."""
+        room, chosen = self.room(), []
+        for link in links:
+            if self.crawl_state.intake.must_be_read(link.source_id):
+                if room == 0:
+                    continue
+                room = None if room is None else room - 1
+            chosen.append(link)
+        return chosen
 
     def move_on(self, onward: Onward) -> Iterator[Request]:
         ledger, state = self.crawl_state.intake.ledger, self.crawl_state
@@ -196,15 +233,15 @@ class Pet911Spider(scrapy.Spider):
             state.walked = len(self.walked)
 
     def check_end(self, url: str, number: int) -> None:
-        """No listings, or another page than asked for: right only behind the last page."""
+        """Page `number` does not exist or shows nothing: right only behind the last page."""
         total = self.crawl_state.catalogue_total
-        if number > 1 and (total is None or (number - 1) * LISTINGS_PER_PAGE >= total):
+        if total is not None and (number - 1) * LISTINGS_PER_PAGE >= total:
             return
-        if number == 1 and total == 0:
-            return
-        raise self.markup_changed(
-            MarkupChanged(f"page {number} of the catalogue, {url}, shows no listings (of {total})")
-        )
+        if total is None and number > 1 and self.walked:
+            return  # a site that does not say how many it has
+        said = "" if total is None else f", though the catalogue says it has {total:,}"
+        error = MarkupChanged(f"there are no listings behind {url}, page {number}{said}")
+        raise self.markup_changed(error)
 
     def room(self) -> int | None:
         """How many more listings this run may find; None: any number."""
@@ -212,8 +249,8 @@ class Pet911Spider(scrapy.Spider):
             return None
         return self.options.max_listings - self.crawl_state.intake.counts["listing/found"]
 
-    def in_scope(self, link: ListingLink) -> bool:
-        species, city = species_of(link.url), city_of(link.url)
+    def in_scope(self, url: str) -> bool:
+        species, city = species_of(url), city_of(url)
         return (species is None or species in self.options.species) and (
             self.options.city is None or city == self.options.city
         )
@@ -235,75 +272,95 @@ class Pet911Spider(scrapy.Spider):
                 self.known_in_a_row = 0
         return False
 
-    def catalogue_failed(self, failure: Failure) -> None:
-        self.crawl_state.counts["catalogue_failed"] += 1
+    def catalogue_failed(self, failure: Failure) -> Iterator[Request]:
+        state = self.crawl_state
+        state.counts["catalogue_failed"] += 1
         url = failure.request.url  # type: ignore[attr-defined]
         if isinstance(failure.value, IgnoreRequest) and not isinstance(failure.value, HttpError):
-            raise self.crawl_state.fail(PetdataError(f"{url} may not be read: {failure.value}"))
-        raise self.crawl_state.fail(
+            raise state.fail(PetdataError(f"{url} may not be read: {failure.value}"))
+        if status_of(failure) in GONE and page_number(url) > 1 and not self.restarted:
+            self.restarted = True  # the catalogue is shorter than when the walk was there
+            with state.storage():
+                state.intake.ledger.restart_walk(self.walk.walk_id)
+            yield self.begin_walk()
+            return
+        raise state.fail(
             TryLater(f"{url} could not be read: {reason_of(failure)}. The next crawl goes on there")
         )
 
     # Listings
 
     def parse_listing(self, response: Response, source_id: str) -> Iterator[Any]:
-        intake, counts = self.crawl_state.intake, self.crawl_state.counts
-        counts["listing"] += 1
-        with self.crawl_state.storage():
-            if source_id_of(response.url) != source_id:  # redirected to something else
-                intake.listing_gone(source_id)
-                return
-            try:
-                with self.memory_for(response):
-                    parsed = parse_listing_with_notes(text_of(response), response.url)
-            except PageNotUnderstood:
-                intake.refuse_listing(source_id, response.url, ListingReason.NOT_UNDERSTOOD)
+        state, intake = self.crawl_state, self.crawl_state.intake
+        state.counts["listing"] += 1
+        state.answered(response.status)
+        with state.storage():
+            parsed = self.read_listing(response, source_id)
+            if parsed is None:
+                intake.listing_failed(source_id, response.url, ListingReason.NOT_UNDERSTOOD)
                 return
             listing = parsed.listing
-            for note in parsed.disagreements:
-                counts[f"disagreement/{note}"] += 1
-            for kind, number in parsed.scrubbed.items():
-                counts[f"scrubbed/{kind}"] += number
-            try:
-                self.markup.saw(listing, parsed.strategies.get("photo_urls"))
-            except MarkupChanged as error:
-                raise self.markup_changed(error) from error
-            if parsed.bare:  # an error page with status 200: known or not, it is read again
-                counts["bare"] += 1
-                return
             if parsed.no_index or headers_opt_out(response):
                 intake.refuse_listing(source_id, response.url, ListingReason.OPTED_OUT)
                 return
             if listing.species not in self.options.species:
-                intake.refuse_listing(source_id, response.url, ListingReason.SPECIES_NOT_WANTED)
+                intake.listing_not_wanted(source_id, response.url)
                 return
             wanted = intake.take_listing(listing)
-        self.crawl_state.cities[listing.city or ""] += 1
+        state.cities[listing.city or ""] += 1
         yield listing
         for photo in wanted:
             yield self.photo_request(photo, response.url)
+
+    def read_listing(self, response: Response, source_id: str) -> ParsedListing | None:
+        """None for a page that says nothing of this listing: an error page with status 200, a
+        redirect to the catalogue."""
+        counts = self.crawl_state.counts
+        parsed = None
+        if source_id_of(response.url) == source_id:
+            try:
+                with self.memory_for(response):
+                    parsed = parse_listing_with_notes(text_of(response), response.url)
+            except PageNotUnderstood:
+                counts["not_understood"] += 1
+        try:
+            self.markup.saw(parsed, response.url)
+        except MarkupChanged as error:
+            raise self.markup_changed(error) from error
+        if parsed is None or parsed.bare:
+            return None
+        for note in parsed.disagreements:
+            counts[f"disagreement/{note}"] += 1
+        for kind, number in parsed.scrubbed.items():
+            counts[f"scrubbed/{kind}"] += number
+        return parsed
+
+    def listing_failed(self, failure: Failure) -> None:
+        request = failure.request  # type: ignore[attr-defined]
+        source_id, intake = request.cb_kwargs["source_id"], self.crawl_state.intake
+        with self.crawl_state.storage():
+            if status_of(failure) in GONE:
+                intake.listing_gone(source_id)
+            else:
+                intake.listing_failed(source_id, request.url, ListingReason.UNREACHABLE)
+        self.crawl_state.answered(status_of(failure))
+
+    def markup_changed(self, error: MarkupChanged) -> CloseSpider:
+        intake = self.crawl_state.intake
+        intake.ledger.unread_run(
+            intake.run_id, (ListingReason.TOO_FEW_PHOTOS, ListingReason.SPECIES_NOT_WANTED)
+        )
+        return self.crawl_state.fail(error)
 
     def memory_for(self, response: Response) -> AbstractContextManager[object]:
         """A large page becomes a tree of hundreds of megabytes: not while a photo is decoded."""
         is_large = len(response.body) > LARGE_PAGE_BYTES
         return self.crawl_state.intake.heavy if is_large else nullcontext()
 
-    def listing_failed(self, failure: Failure) -> None:
-        source_id = failure.request.cb_kwargs["source_id"]  # type: ignore[attr-defined]
-        if isinstance(failure.value, HttpError) and failure.value.response.status in GONE:
-            with self.crawl_state.storage():
-                self.crawl_state.intake.listing_gone(source_id)
-        else:  # it stays pending, and the next run asks again
-            self.crawl_state.counts["listing_failed"] += 1
-
-    def markup_changed(self, error: MarkupChanged) -> CloseSpider:
-        intake = self.crawl_state.intake
-        intake.ledger.unread_run(intake.run_id, ListingReason.TOO_FEW_PHOTOS)
-        return self.crawl_state.fail(error)
-
     # Photos
 
     def parse_photo(self, response: Response, key: PhotoKey) -> Iterator[FetchedPhoto]:
+        self.crawl_state.answered(response.status)
         if headers_opt_out(response):
             with self.crawl_state.storage():
                 self.crawl_state.intake.drop_photo(key, Reason.OPTED_OUT, "X-Robots-Tag")
@@ -318,6 +375,7 @@ class Pet911Spider(scrapy.Spider):
                 self.crawl_state.intake.postpone_photo(key, reason_of(failure))
             else:
                 self.crawl_state.intake.drop_photo(key, reason, reason_of(failure))
+        self.crawl_state.answered(status_of(failure))
 
 
 def previous_page(url: str, first: str) -> str | None:
@@ -334,10 +392,15 @@ def reason_to_drop(failure: Failure) -> Reason | None:
     if isinstance(error, HttpError):
         if error.response.status in GONE:
             return Reason.NOT_FOUND
-        return Reason.FORBIDDEN if error.response.status in FORBIDDEN else None
-    if isinstance(error, IgnoreRequest):  # robots.txt, a foreign host
+        return Reason.FORBIDDEN if error.response.status == LEGAL_REASONS else None
+    if isinstance(error, RequestNotAllowed) or str(error) == ROBOTS_REFUSAL:
         return Reason.FORBIDDEN
     return Reason.TOO_MANY_BYTES if isinstance(error, DownloadCancelledError) else None
+
+
+def status_of(failure: Failure) -> int | None:
+    """The HTTP status of a failed request; None where there was no answer."""
+    return failure.value.response.status if isinstance(failure.value, HttpError) else None
 
 
 def reason_of(failure: Failure) -> str:

@@ -252,12 +252,134 @@ def test_foreign_hosts_are_never_asked(home: Path, site: Site) -> None:
     assert 0 not in positions(home).get(photo_owner, [])
 
 
-def test_a_listing_that_leads_elsewhere_is_gone(home: Path, site: Site) -> None:
+def test_a_listing_that_leads_elsewhere_stays_as_it_is(home: Path, site: Site) -> None:
+    """Maintenance redirects every page to the start: that says nothing of the listings."""
     crawl_well(home, site.url)
-    name = next(n for n in sorted(positions(home)) if not site.truth_of(n).closed)
-    site.server.override(site.truth_of(name).path, redirect_to(f"{site.url}/catalog"))
+    before = positions(home)
+    for name in before:
+        site.server.override(site.truth_of(name).path, redirect_to(f"{site.url}/catalog"), times=1)
     crawl_well(home, site.url, "--recheck", "0")
-    assert name not in positions(home)
+    assert positions(home) == before
+    crawl_well(home, site.url, "--recheck", "0")
+    assert positions(home) == before
+
+
+def test_what_is_gone_and_shown_again_comes_back(home: Path, site: Site) -> None:
+    crawl_well(home, site.url)
+    before = positions(home)
+    name = next(name for name in sorted(before) if not site.truth_of(name).closed)
+    site.server.override(site.truth_of(name).path, Response(status=404), times=1)
+    crawl_well(home, site.url, "--recheck", "0")  # gone, then met in the catalogue again
+    assert positions(home) == before
+    assert {photo.listing_version for photo in collected(home)[name]} == {2}
+
+
+def test_a_narrower_recheck_takes_nothing_away(home: Path, site: Site) -> None:
+    crawl_well(home, site.url)
+    before = positions(home)
+    crawl_well(home, site.url, "--species", "cat", "--recheck", "0")
+    crawl_well(home, site.url, "--min-photos", "4", "--recheck", "0")
+    assert positions(home) == before
+
+
+def test_a_wider_crawl_keeps_what_a_narrower_one_did_not_want(home: Path, site: Site) -> None:
+    crawl_well(home, site.url, "--min-photos", "5")
+    assert len(positions(home)) < len(expected(site.truths()))
+    crawl_well(home, site.url, "--recheck", "0")
+    assert positions(home) == expected(site.truths())
+
+
+def test_pending_listings_of_another_scope_wait_for_it(home: Path, site: Site) -> None:
+    dogs = [a for a in site.truths() if a.species is Species.DOG]
+    for advert in dogs:
+        site.server.override(advert.path, Response(status=404), times=0)
+        site.server.override(advert.path, lambda r: Response(status=500), times=2)
+    crawl_well(home, site.url)
+    crawl_well(home, site.url, "--species", "cat")
+    crawl_well(home, site.url)
+    assert positions(home) == expected(site.truths())
+
+
+def test_a_known_scope_ends_a_walk_that_another_scope_made(home: Path) -> None:
+    with Site(plain_config(90, seed=9, photo_pool=24)) as site:
+        crawl_well(home, site.url, "--species", "cat", "--known-stop", "5")
+        crawl_well(home, site.url, "--known-stop", "5")  # to the end: dogs are new
+        assert positions(home) == expected(site.truths())
+        site.server.forget_requests()
+        crawl_well(home, site.url, "--known-stop", "5")
+        assert len(asked(site, "catalogue")) == 1
+
+
+def test_lost_pagination_is_no_end(home: Path) -> None:
+    with Site(plain_config(70, seed=6, photo_pool=24)) as site:
+        site.server.override(
+            "/catalog", lambda r: Response(body=r.body.replace(b"pagination", b"pages")), times=1
+        )
+        done = crawl(home, site.url)
+        assert done.code == 1
+        assert "no listings behind" in done.stderr
+        crawl_well(home, site.url)
+        assert positions(home) == expected(site.truths())
+
+
+def test_a_maintenance_page_where_a_walk_goes_on_is_no_end(home: Path) -> None:
+    with Site(plain_config(70, seed=6, photo_pool=24)) as site:
+        site.server.override("/catalog/page-3", Response(status=502), times=2)
+        assert crawl(home, site.url).code == 75
+        page = Response(body=b"<html><body>maintenance</body></html>")
+        site.server.override("/catalog/page-3", page, times=1)
+        assert crawl(home, site.url).code == 1
+        crawl_well(home, site.url)
+        assert positions(home) == expected(site.truths())
+
+
+def test_a_catalogue_that_became_shorter_is_walked_anew(home: Path) -> None:
+    with Site(plain_config(70, seed=6, photo_pool=24)) as site:
+        site.server.override("/catalog/page-3", Response(status=502), times=2)
+        assert crawl(home, site.url).code == 75
+        site.add_listings(3)
+        site.server.override("/catalog/page-3", Response(status=404), times=1)
+        crawl_well(home, site.url)
+        assert positions(home) == expected(site.truths())
+
+
+def test_a_catalogue_page_that_is_too_large_fails_the_run(home: Path, site: Site) -> None:
+    site.server.override("/catalog", lambda r: Response(body=r.body + b"<p>" * 400_000), times=1)
+    done = crawl(home, site.url)
+    assert done.code == 1
+    crawl_well(home, site.url)
+    assert positions(home) == expected(site.truths())
+
+
+def test_a_ban_ends_the_run_and_costs_nothing(home: Path, site: Site) -> None:
+    paths = [photo.path for advert in site.truths() for photo in advert.photos]
+    for path in paths:
+        site.server.override(path, Response(status=403))
+    done = crawl(home, site.url)
+    assert done.code == 75
+    assert "the site refuses" in done.stderr
+    for path in paths:
+        site.server.restore(path)
+    crawl_well(home, site.url)
+    assert positions(home) == expected(site.truths())
+
+
+def test_a_listing_that_never_answers_is_given_up_after_three_runs(home: Path, site: Site) -> None:
+    name = sorted(expected(site.truths()))[0]
+    site.server.override(site.truth_of(name).path, Response(status=500))
+    for run in (1, 2, 3):
+        report = crawl_well(home, site.url)
+        assert report["listings"].get("unreachable", 0) == (run == 3)
+    site.server.forget_requests()
+    crawl_well(home, site.url)
+    assert asked(site, "listing") == []
+
+
+def test_a_catalogue_without_listings_of_the_kind_is_empty_not_broken(home: Path) -> None:
+    config = SiteConfig(listings=10, species=(1, 0, 0, 0), photo_pool=24)
+    with Site(config) as site:
+        report = crawl_well(home, site.url, "--species", "bird")
+        assert report["listings"].get("found", 0) == 0
 
 
 def test_what_fails_today_is_fetched_tomorrow(home: Path, site: Site) -> None:
@@ -325,18 +447,42 @@ def test_an_empty_catalogue_fails_the_run(home: Path, site: Site) -> None:
     site.server.override("/catalog", Response(body=b"<html><body>hello</body></html>"))
     done = crawl(home, site.url)
     assert done.code == 1
-    assert "shows no listings" in done.stderr
+    assert "no listings behind" in done.stderr
+
+
+def forget(home: Path, target: str) -> None:
+    home.mkdir(exist_ok=True)
+    add_takedown(home / "takedowns.toml", target, "asked", date(2026, 1, 1))
 
 
 def test_takedowns_are_not_even_asked_for(home: Path, site: Site) -> None:
-    listing, other = sorted(expected(site.truths()))[:2]
-    home.mkdir()
-    url = f"https://pet911.ru{site.truth_of(listing).path}"
-    add_takedown(home / "takedowns.toml", url, "asked", date(2026, 1, 1))
+    listing, by_photo = sorted(expected(site.truths()))[:2]
+    forget(home, f"https://pet911.ru{site.truth_of(listing).path}")
+    photo = site.truth_of(by_photo).photos[0].path
+    forget(home, f"{site.url}{photo}")
     crawl_well(home, site.url)
     assert site.truth_of(listing).path not in asked(site, "listing")
-    assert set(positions(home)) == set(expected(site.truths())) - {listing}
-    assert other in positions(home)
+    assert photo not in asked(site, "photo")
+    assert listing not in positions(home)
+    assert 0 not in positions(home).get(by_photo, [])
+    crawl_well(home, site.url, "--recheck", "0")
+    assert site.truth_of(listing).path not in asked(site, "listing")
+
+
+def test_a_takedown_between_two_runs_stops_what_is_pending(home: Path, site: Site) -> None:
+    unread, unfetched = sorted(expected(site.truths()))[:2]
+    site.server.override(site.truth_of(unread).path, Response(status=500), times=2)
+    last = site.truth_of(unfetched).photos[:8][-1].path
+    site.server.override(last, Response(status=503), times=2)
+    crawl_well(home, site.url)
+    forget(home, f"pet911/{unread}")
+    forget(home, f"pet911/{unfetched}")
+    site.server.forget_requests()
+    crawl_well(home, site.url)
+    assert asked(site, "listing") == asked(site, "photo") == []
+    assert set(positions(home)) == set(expected(site.truths())) - {unread, unfetched}
+    with Ledger(home / "ledgers/pet911.sqlite", source="pet911", read_only=True) as ledger:
+        assert list(ledger.pending_listings()) == []
 
 
 def test_a_second_crawl_of_the_same_source_is_told_to_wait(home: Path, site: Site) -> None:

@@ -238,6 +238,41 @@ def test_takedowns_are_obeyed_at_every_door(workspace: Workspace) -> None:
         assert row["reason"] == Reason.TAKEN_DOWN
 
 
+def test_a_photo_taken_down_later_is_not_carried_into_the_next_version(
+    workspace: Workspace,
+) -> None:
+    with Intake(workspace, "pet911") as intake:
+        fetch_all(intake, make_listing(photos=4))
+    by_id, by_hash, *_ = rows(workspace)
+    add_takedown(workspace.takedowns, by_id.photo_id, "asked", date(2026, 11, 24))
+    add_takedown(workspace.takedowns, by_hash.sha256, "asked", date(2026, 11, 24))
+    with Intake(workspace, "pet911") as intake:
+        assert intake.take_listing(make_listing(photos=4, closed=True)) == []
+    written = [photo.position for photo in current_photos(workspace, "pet911")]
+    assert written == [2, 3]
+
+
+def test_photos_stored_before_a_takedown_do_not_reach_a_shard(workspace: Workspace) -> None:
+    intake = Intake(workspace, "pet911")
+    fetch_all(intake, make_listing(1))
+    fetch_all(intake, make_listing(2))
+    intake.ledger.close()  # as if killed
+    add_takedown(workspace.takedowns, "pet911/rl100001", "asked", date(2026, 11, 24))
+    Intake(workspace, "pet911").close()
+    assert {photo.identity_id for photo in rows(workspace)} == {"pet911/rl100002"}
+
+
+def test_carried_photos_fill_shards_too(workspace: Workspace) -> None:
+    config = IntakeConfig(shard_bytes=20_000)
+    with Intake(workspace, "pet911", config) as intake:
+        for number in range(6):
+            fetch_all(intake, make_listing(number))
+        before = len(intake.ledger.shards())
+        for number in range(6):
+            intake.take_listing(make_listing(number, closed=True))
+        assert len(intake.ledger.shards()) > before + 1
+
+
 def test_a_shard_is_written_as_soon_as_enough_bytes_are_settled(workspace: Workspace) -> None:
     with Intake(workspace, "pet911", IntakeConfig(shard_bytes=20_000)) as intake:
         for number in range(6):
