@@ -5,6 +5,7 @@
 # make check-slow   the full kill matrices and other slow checks
 # make format       put the code into the project's format
 # make constraints  resolve the tested versions anew into constraints.txt
+# make peers        what benchmarks/canonicalise.py compares with (.venv-peers)
 VENV ?= .venv
 EXTRAS ?= all,dev
 PYTHON ?= python3
@@ -59,6 +60,12 @@ format: $(SETUP)
 constraints: $(SETUP)
 	@$(UV) pip compile -q --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links --all-extras --python $(PY) pyproject.toml -o constraints.txt
+
+# img2dataset imports imghdr, which Python 3.13 no longer has.
+peers: $(SETUP)
+	@echo "installing img2dataset into .venv-peers, for benchmarks/canonicalise.py"
+	@$(UV) venv -q --allow-existing --python '>=3.11,<3.13' .venv-peers
+	@$(UV) pip install -q --python .venv-peers/bin/python img2dataset==1.47.0
 
 clean:
 	rm -rf $(VENV) .venv-peers demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
