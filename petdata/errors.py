@@ -8,7 +8,8 @@ PetdataError                  exit code 1
 ├── CorruptFile               a file of ours does not hold what it promises
 ├── UnknownSource             no source of that name
 ├── StorageFailure            the disk is full or broken; what is committed stays resumable
-└── MarkupChanged             the site no longer looks as the parser expects
+├── MarkupChanged             the site no longer looks as the parser expects
+└── crawlers.pages.PageNotUnderstood   one page is not what its address promises; it lives there
 """
 
 from __future__ import annotations
