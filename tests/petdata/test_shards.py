@@ -111,15 +111,16 @@ def test_a_row_group_holds_sixteen_mebibytes_of_jpeg(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
     script = """
-import resource, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
+from peak_memory import peak_mebibytes
 from shard_photos import opaque_photo
 from petdata.shards import read_photos, write_shard
 path = Path(sys.argv[1])
 write_shard(path, (opaque_photo(n, n.to_bytes(4, "big") * 50_000) for n in range(3_000)))
 assert sum(len(photo.image) for photo in read_photos([path])) == 600_000_000
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_mebibytes())
 """
     path = tmp_path / "part-00000.parquet"
     command = [sys.executable, "-c", script, str(path), str(Path(__file__).parent)]
