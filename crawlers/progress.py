@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from rich.console import Console
@@ -18,12 +20,24 @@ TERMINAL_INTERVAL_S: Final = 0.5
 LOG_INTERVAL_S: Final = 30.0  # where stderr is no terminal
 
 
+class StderrConsole(Console):
+    """Goes quiet when nobody reads stderr any more, where rich would exit in the middle of work."""
+
+    def __init__(self, *, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=True, highlight=False, soft_wrap=soft_wrap)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with Path(os.devnull).open("w") as nothing:  # for what is still buffered
+            os.dup2(nothing.fileno(), self.file.fileno())
+
+
 class Progress:
     """Redraws one line on a terminal; writes one now and then elsewhere."""
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
-        self.console = Console(stderr=True, highlight=False)
+        self.console = StderrConsole()
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
         crawler.signals.connect(self.spider_closed, signals.spider_closed)
 

@@ -10,6 +10,7 @@ import typer
 
 from petdata import __version__
 from petdata.errors import PetdataError
+from petdata.standard_streams import open_closed_streams
 
 app = typer.Typer(
     name="petdata",
@@ -32,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 
 def main() -> None:
     """Entry point: a PetdataError becomes one line on stderr and its exit code."""
+    open_closed_streams()
     try:
         app(standalone_mode=True)
     except PetdataError as error:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from scrapy.commands import crawl
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.exceptions import UsageError
 
-from crawlers.progress import print_report
+from crawlers.progress import StderrConsole, print_report
 from crawlers.run import check_start, finish
 from petdata.errors import PetdataError
+from petdata.standard_streams import open_closed_streams
 
 
 class Command(crawl.Command):
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        open_closed_streams()  # before Scrapy opens its log
+        super().process_options(args, opts)
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if len(args) != 1:
             raise UsageError("name one spider, e.g. scrapy crawl pet911")
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = StderrConsole(soft_wrap=True)
         try:
             check_start(opts.spargs)
             assert isinstance(self.crawler_process, AsyncCrawlerProcess)
