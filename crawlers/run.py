@@ -14,9 +14,10 @@ from scrapy.settings import Settings
 
 from crawlers import settings as settings_module
 from crawlers.options import parse_options
-from crawlers.progress import print_report
+from crawlers.progress import StderrConsole, print_report
 from crawlers.state import CrawlState
 from petdata.errors import PetdataError, StorageFailure
+from petdata.memory import use_one_arena
 from petdata.workspace import find_workspace, make_folder
 
 
@@ -46,6 +47,7 @@ def check_start(arguments: Mapping[str, str]) -> None:
 def finish(
     process: AsyncCrawlerProcess, crawler: Crawler, arguments: Mapping[str, str]
 ) -> CrawlState:
+    use_one_arena()
     task = process.crawl(crawler, **arguments)
     process.start()
     if isinstance(task, asyncio.Task) and task.done() and not task.cancelled():
@@ -89,6 +91,6 @@ def crawl_and_print(
         if as_json:
             Console(highlight=False).print_json(data=state.report)
         else:
-            print_report(Console(stderr=True, highlight=False), state.report)
+            print_report(StderrConsole(), state.report)
     if state.failure is not None:
         raise state.failure

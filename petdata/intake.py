@@ -22,6 +22,7 @@ from petdata.errors import CorruptFile, ListingReason, Reason, RejectedPhoto, St
 from petdata.jpeg import CanonicalJpeg, Limits, canonicalise
 from petdata.ledger import Ledger, PhotoKey, ShardRecord, StoredPhoto
 from petdata.listing import Listing, content_hash
+from petdata.memory import release_free_memory
 from petdata.perceptual_hash import THUMBNAIL_SIDE
 from petdata.records import Photo
 from petdata.segments import SegmentWriter, read_segment
@@ -30,6 +31,7 @@ from petdata.sources import find_source
 from petdata.takedowns import read_takedowns
 from petdata.workspace import Workspace, make_folder
 
+_LARGE_PIXELS: Final = 6_000_000  # from here a decoded photo is worth returning to the system
 _THUMBNAIL_BYTES: Final = THUMBNAIL_SIDE**2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -232,9 +234,19 @@ class Intake:
         if self.takedowns.forbids_bytes(hashlib.sha256(raw).hexdigest()):
             raise RejectedPhoto(Reason.TAKEN_DOWN, "its hash is in takedowns.toml")
         with self.heavy:
-            canonical = canonicalise(raw, self.config.limits)
+            canonical = self._canonicalise(raw)
         if self.takedowns.forbids_bytes(canonical.sha256):
             raise RejectedPhoto(Reason.TAKEN_DOWN, "its hash is in takedowns.toml")
+        return canonical
+
+    def _canonicalise(self, raw: bytes) -> CanonicalJpeg:
+        try:
+            canonical = canonicalise(raw, self.config.limits)
+        except RejectedPhoto:  # perhaps after decoding a lot
+            release_free_memory()
+            raise
+        if canonical.width * canonical.height > _LARGE_PIXELS:
+            release_free_memory()
         return canonical
 
     def keep_photo(self, key: PhotoKey, canonical: CanonicalJpeg) -> None:
@@ -327,6 +339,7 @@ class Intake:
         name = f"part-{shard_id:05d}.parquet"
         with self.heavy:
             info = write_shard(self._shards / name, self._photos(rows))
+            release_free_memory()
         keys = [PhotoKey(row["source_id"], row["version"], row["position"]) for row in rows]
         self.ledger.record_shard(
             ShardRecord(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -40,6 +40,7 @@ from crawlers.state import CrawlState, MarkupWatch
 from petdata.errors import ListingReason, MarkupChanged, PetdataError, Reason, TryLater
 from petdata.intake import Wanted
 from petdata.ledger import PhotoKey, Walk, now
+from petdata.memory import release_free_memory
 from petdata.records import Species
 from petdata.workspace import find_workspace
 
@@ -352,10 +353,17 @@ class Pet911Spider(scrapy.Spider):
         )
         return self.crawl_state.fail(error)
 
-    def memory_for(self, response: Response) -> AbstractContextManager[object]:
+    @contextmanager
+    def memory_for(self, response: Response) -> Iterator[None]:
         """A large page becomes a tree of hundreds of megabytes: not while a photo is decoded."""
-        is_large = len(response.body) > LARGE_PAGE_BYTES
-        return self.crawl_state.intake.heavy if is_large else nullcontext()
+        if len(response.body) <= LARGE_PAGE_BYTES:
+            yield
+            return
+        with self.crawl_state.intake.heavy:
+            try:
+                yield
+            finally:
+                release_free_memory()
 
     # Photos
 
