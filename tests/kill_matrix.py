@@ -51,7 +51,9 @@ _LINE: Final = re.compile(
     r'(?:, (?:AT_FDCWD<[^>]*>, )?"(?P<target>/[^"]*)")?(?P<rest>.*)'
 )
 _RESULT: Final = re.compile(r".*\) += (?P<result>\S+)")
-_LENGTH_AND_OFFSET: Final = re.compile(r'.*"\.{0,3}, (?P<length>\d+)(?:, (?P<offset>\d+))?\) +=')
+_LENGTH_AND_OFFSET: Final = re.compile(
+    r'.*"\.{0,3}, (?P<length>\d+)(?:, (?P<offset>\d+))?(?:\)| <)'
+)
 
 
 @cache
@@ -79,7 +81,7 @@ class Call:
     name: str
     path: str  # inside the workspace; of a rename the new one
     rest: str  # further arguments and the result
-    result: str | None  # "?": it was killed there
+    result: str | None  # "?", or none at all: it was killed there
 
     @property
     def file(self) -> str:
@@ -254,19 +256,22 @@ def at_once(work: Callable[[Task], Outcome], tasks: Iterable[Task]) -> list[Outc
 # Faults
 
 
-def kill(command: Command, moment: Moment, paths: Iterable[str], *, torn: bool = False) -> Call:
-    """Kill it at this moment and return the call that it came to.
+def kill(command: Command, moment: Moment, paths: Iterable[str], *, torn: bool = False) -> bool:
+    """Kill it at this moment. False where it ended without a call of that number.
 
     `torn`: half of what this call was to write is in the file, and nothing of it is right.
     """
     fault = f"{moment.call}:signal=KILL:when={moment.number}"
     done, calls = command.trace(paths=paths, inject=[fault])
+    if done.returncode == 0:
+        return False
     assert done.returncode == -signal.SIGKILL, f"{moment}: {done.returncode} {done.stderr}"
     last = calls[-1]
-    assert (last.name, last.result) == (moment.call, "?"), f"{moment}: killed at {last}"
+    assert last.name == moment.call, f"{moment}: killed at {last}"
+    assert last.result in ("?", None), f"{moment}: killed after {last}"
     if torn:
         _write_half(command.root, last)
-    return last
+    return True
 
 
 def _write_half(root: Path, call: Call) -> None:

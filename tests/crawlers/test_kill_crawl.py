@@ -63,21 +63,24 @@ def test_the_uninterrupted_crawl_is_what_these_tests_need(
     assert len(requests) == len(set(requests))
 
 
-# 42 kinds; with 140 of nearly 300 moments it takes about 8 minutes of two cores
+# All of nearly 300 moments take 10 minutes of two cores; 150 have each kind and half of the rest.
 @needs_strace()
-@pytest.mark.parametrize("size", [6, pytest.param(140, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [6, pytest.param(150, marks=pytest.mark.slow)])
 def test_killed_at_a_system_call(
     site: Site, uninterrupted: Uninterrupted, tmp_path: Path, size: int
 ) -> None:
     chosen = sample(uninterrupted.moments, size, SEED)
     sys.stdout.write(f"killed at\n{kinds(chosen)}")
 
-    def work(moment: Moment) -> None:
+    def work(moment: Moment) -> bool:
         root = tmp_path / f"{moment.call}-{moment.number}"
-        kill(crawl(root, site, *SMALL_SHARDS), moment, uninterrupted.paths)
+        killed = kill(crawl(root, site, *SMALL_SHARDS), moment, uninterrupted.paths)
         go_on(uninterrupted.root, site, SMALL_SHARDS, root)
+        return killed
 
-    at_once(work, chosen)
+    # Photos are examined in threads, so that no two crawls make exactly as many calls.
+    missed = at_once(work, chosen).count(False)
+    assert missed <= 1 + size // 20, f"{missed} of {size} ended before they were to be killed"
 
 
 # Killed from the outside
@@ -127,37 +130,30 @@ OPTIONS = (*FAST, "--set", f"PETDATA_SHARD_BYTES={3 * 2**20}")
     ("listings", "kills"), [(30, 3), pytest.param(200, 20, marks=pytest.mark.slow)]
 )
 def test_killed_at_any_moment(tmp_path: Path, listings: int, kills: int) -> None:
-    """Half of the kills at a request, half at a time."""
     executioner, uninterrupted = Executioner(), tmp_path / "uninterrupted"
     with Site(plain_config(listings, photo_pool=16)) as site:
         site.server.before_request = executioner
-        seconds = crawl_once(uninterrupted, site)
+        started = time.monotonic()
+        done = crawl(uninterrupted, site, *OPTIONS).run()
+        seconds = time.monotonic() - started
+        assert done.returncode == 0, done.stderr
         requests = len(asked(site, uninterrupted, again=False))
-        killed = at_once(
-            partial(kill_and_go_on, tmp_path, site, executioner, uninterrupted),
-            random_shots(kills, requests, seconds),
-        )
-    sys.stdout.write(f"{sum(killed)} of {kills} killed, in {requests} requests, {seconds:.1f} s\n")
-    assert sum(killed) >= kills // 2  # at a time a crawl may have been faster than the first
+        shots = random_shots(kills, requests, seconds)
+        sys.stdout.write(f"killed in {requests} requests at {shots}\n")
+        work = partial(kill_and_go_on, tmp_path, site, executioner, uninterrupted)
+        at_once(work, list(enumerate(shots)))
 
 
-def crawl_once(root: Path, site: Site) -> float:
-    """Seconds that it took."""
-    started = time.monotonic()
-    done = crawl(root, site, *OPTIONS).run()
-    assert done.returncode == 0, done.stderr
-    return time.monotonic() - started
-
-
-def random_shots(number: int, requests: int, seconds: float) -> list[tuple[int, Shot]]:
+def random_shots(number: int, requests: int, seconds: float) -> list[Shot]:
+    """Every other one at a request, the others somewhat later; so early that all of them hit."""
     generator = random.Random(SEED)
-    shots = [
-        Shot(1, generator.uniform(0, seconds))
-        if index % 2
-        else Shot(generator.randint(2, requests), 0)
+    return [
+        Shot(
+            request=generator.randint(1, requests - 5),
+            seconds=generator.uniform(0, 5 * seconds / requests) if index % 2 else 0.0,
+        )
         for index in range(number)
     ]
-    return list(enumerate(shots))
 
 
 def kill_and_go_on(
@@ -166,8 +162,7 @@ def kill_and_go_on(
     executioner: Executioner,
     uninterrupted: Path,
     task: tuple[int, Shot],
-) -> bool:
-    """Whether the crawl was killed; it may have come to its end before."""
+) -> None:
     index, shot = task
     root = folder / f"crawl-{index}"
     process = executioner.start(root, site, OPTIONS, shot)
@@ -175,7 +170,5 @@ def kill_and_go_on(
         code = process.wait(DEADLINE_S)
     finally:
         process.kill()
-    assert code in (0, -signal.SIGKILL), f"{shot}: {code}"
-    assert code != 0 or shot.seconds, f"{shot} missed"
+    assert code == -signal.SIGKILL, f"{shot}: {code}"
     go_on(uninterrupted, site, OPTIONS, root)
-    return code != 0

@@ -46,7 +46,7 @@ def kill_and_go_on(
     moment: Moment, *, uninterrupted: Uninterrupted, folder: Path, torn: bool = False
 ) -> None:
     root = folder / f"{moment.call}-{moment.number}"
-    kill(collection(root), moment, uninterrupted.paths, torn=torn)
+    assert kill(collection(root), moment, uninterrupted.paths, torn=torn), moment
     go_on(uninterrupted.root, root)
     assert len(fetched(root)) <= len(fetched(uninterrupted.root)) + 1  # the one under way
 
@@ -91,7 +91,7 @@ def test_killed_again_while_going_on(
     def work(pair: tuple[Moment, int]) -> None:
         first, number = pair
         root = tmp_path / f"{first.call}-{first.number}"
-        kill(collection(root), first, uninterrupted.paths)
+        assert kill(collection(root), first, uninterrupted.paths), first
         durable, before = durable_addresses(root), len(fetched(root))
         fault = f"fsync,fdatasync,rename,unlink:signal=KILL:when={number}"
         collection(root).trace(paths=uninterrupted.paths, inject=[fault])
