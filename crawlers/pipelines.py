@@ -16,7 +16,7 @@ from scrapy.exceptions import CloseSpider, DropItem
 from crawlers.state import CrawlState, crawl_report, report_json
 from petdata.errors import PetdataError, RejectedPhoto
 from petdata.intake import Intake, IntakeConfig
-from petdata.ledger import PhotoKey
+from petdata.ledger_tables import PhotoKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

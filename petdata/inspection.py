@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from petdata.errors import CorruptFile, PetdataError
-from petdata.ledger import Ledger, ShardRecord
+from petdata.ledger import Ledger
 from petdata.ledger_lock import Holder, read_holder
+from petdata.ledger_tables import ShardRecord
 from petdata.shards import ShardInfo, read_photos, verify_shard
 from petdata.sources import known_sources
 from petdata.workspace import Workspace

@@ -20,7 +20,8 @@ from typing import Final
 
 from petdata.errors import CorruptFile, ListingReason, Reason, RejectedPhoto, StorageFailure
 from petdata.jpeg import CanonicalJpeg, Limits, canonicalise
-from petdata.ledger import Ledger, PhotoKey, ShardRecord, StoredPhoto
+from petdata.ledger import Ledger
+from petdata.ledger_tables import PhotoKey, ShardRecord, StoredPhoto
 from petdata.listing import Listing, content_hash
 from petdata.memory import release_free_memory
 from petdata.perceptual_hash import THUMBNAIL_SIDE

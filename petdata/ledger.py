@@ -15,98 +15,23 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from petdata.errors import CorruptFile, ListingReason, PetdataError, Reason, StorageFailure
 from petdata.ledger_lock import LedgerLock
+from petdata.ledger_tables import (
+    LEDGER_VERSION,
+    TABLES,
+    ListingState,
+    PhotoKey,
+    ShardRecord,
+    StoredPhoto,
+    Walk,
+)
 from petdata.listing import Listing, content_hash, listing_from_json, listing_to_json
 from petdata.workspace import make_folder, sync_folder
-
-LEDGER_VERSION: Final = 1
-
-_TABLES: Final = """
-CREATE TABLE listings (
-    source_id TEXT PRIMARY KEY,
-    url TEXT NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('pending', 'kept', 'dropped', 'gone')),
-    reason TEXT,
-    version INTEGER NOT NULL,          -- the latest one, 1 upwards; 0: found but not read yet
-    current_version INTEGER,           -- the one whose photos count; null: none
-    content_hash TEXT,                 -- null: to be read (again)
-    record TEXT,                       -- the Listing, scrubbed, as JSON
-    closed INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0, -- runs in a row that could not read it
-    walk_id INTEGER,                   -- the walk that found it first
-    run_id INTEGER,                    -- the run that read it last
-    first_seen_at INTEGER NOT NULL,    -- microseconds since 1970, as all times here
-    checked_at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX listings_by_outcome ON listings (outcome, checked_at, source_id);
-
-CREATE TABLE photos (
-    source_id TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    address TEXT NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('wanted', 'stored', 'kept', 'dropped')),
-    reason TEXT,
-    detail TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    original_sha256 TEXT,
-    sha256 TEXT,
-    phash TEXT,                        -- 16 hex digits
-    width INTEGER,
-    height INTEGER,
-    bytes INTEGER,
-    fetched_at INTEGER,
-    segment TEXT,                      -- where a stored photo lies: in a segment ...
-    segment_offset INTEGER,
-    shard_id INTEGER,                  -- ... or in a shard, as every kept one
-    row INTEGER,
-    PRIMARY KEY (source_id, version, position)
-) WITHOUT ROWID;
-CREATE INDEX photos_under_way ON photos (outcome) WHERE outcome IN ('wanted', 'stored');
-CREATE INDEX photos_by_shard ON photos (shard_id, row) WHERE outcome = 'kept';
-
-CREATE TABLE shards (
-    shard_id INTEGER PRIMARY KEY,      -- part-<shard_id>.parquet
-    name TEXT NOT NULL UNIQUE,
-    rows INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    fingerprint TEXT NOT NULL,
-    written_at INTEGER NOT NULL
-);
-
-CREATE TABLE walks (
-    walk_id INTEGER PRIMARY KEY,
-    scope TEXT NOT NULL,               -- which catalogue: two scopes don't know each other
-    next_url TEXT,
-    total INTEGER,                     -- what the catalogue says it has
-    walked INTEGER,                    -- different cards that its last run has seen
-    started_at INTEGER NOT NULL,
-    finished_at INTEGER
-);
-
-CREATE TABLE runs (
-    run_id INTEGER PRIMARY KEY,
-    command TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    finished_at INTEGER,
-    outcome TEXT,
-    report TEXT                        -- JSON
-);
-
-CREATE VIEW current_photos AS
-SELECT photos.source_id, photos.version, photos.position, photos.sha256, photos.original_sha256,
-       shards.name AS shard, photos.row
-FROM listings
-JOIN photos ON photos.source_id = listings.source_id AND photos.version = listings.current_version
-JOIN shards ON shards.shard_id = photos.shard_id
-WHERE photos.outcome = 'kept' AND listings.outcome != 'gone';
-"""
 
 # Verdicts that another fetch will not change: a new version takes them over. What is no image or
 # was cut off may have been an error page, and is asked for again.
@@ -118,65 +43,6 @@ _FINAL: Final = (
     Reason.UNSUPPORTED,
     Reason.TAKEN_DOWN,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoKey:
-    source_id: str
-    version: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPhoto:
-    """What is known of a photo whose bytes are durable in a segment."""
-
-    original_sha256: str
-    sha256: str
-    phash: str
-    width: int
-    height: int
-    bytes: int
-    segment: str
-    segment_offset: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListingState:
-    source_id: str
-    url: str
-    outcome: str
-    reason: str | None
-    version: int
-    content_hash: str | None
-    closed: bool
-
-    @property
-    def is_unread(self) -> bool:
-        return self.content_hash is None
-
-    @property
-    def may_come_back(self) -> bool:
-        """Worth reading again as soon as the catalogue shows it."""
-        return self.outcome == "gone" or (
-            self.outcome == "dropped" and self.reason == ListingReason.SPECIES_NOT_WANTED
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    walk_id: int
-    next_url: str | None  # where an interrupted walk goes on; None: at its start
-    resumed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardRecord:
-    shard_id: int
-    name: str
-    rows: int
-    bytes: int
-    fingerprint: str
 
 
 def now() -> int:
@@ -235,7 +101,7 @@ class Ledger:
     def _create_tables(self) -> None:
         if self._database.execute("PRAGMA user_version").fetchone()[0] != 0:
             return
-        script = f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {LEDGER_VERSION}; COMMIT;"
+        script = f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {LEDGER_VERSION}; COMMIT;"
         self._database.executescript(script)
 
     def close(self) -> None:

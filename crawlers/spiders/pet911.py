@@ -39,7 +39,8 @@ from crawlers.pipelines import FetchedPhoto
 from crawlers.state import CrawlState, MarkupWatch
 from petdata.errors import ListingReason, MarkupChanged, PetdataError, Reason, TryLater
 from petdata.intake import Wanted
-from petdata.ledger import PhotoKey, Walk, now
+from petdata.ledger import now
+from petdata.ledger_tables import PhotoKey, Walk
 from petdata.memory import release_free_memory
 from petdata.records import Species
 from petdata.workspace import find_workspace
