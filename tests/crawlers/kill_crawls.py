@@ -30,7 +30,7 @@ def crawl(root: Path, site: Site, *options: str, again: bool = False) -> Command
 
 
 def contact(root: Path, *, again: bool) -> str:
-    return f"{'again' if again else 'first'}@{root.name}.example.org"
+    return f"{'second' if again else 'first'} crawl into {root}"
 
 
 def asked(site: Site, root: Path, *, again: bool) -> list[str]:
