@@ -62,7 +62,7 @@ def test_the_uninterrupted_collection_is_what_these_tests_need(
     assert len(list(uninterrupted.root.glob("shards/pet911/*.parquet"))) == 3
 
 
-@pytest.mark.parametrize("size", [20, pytest.param(EVERY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [40, pytest.param(EVERY, marks=pytest.mark.slow)])
 def test_killed_at_a_system_call(uninterrupted: Uninterrupted, tmp_path: Path, size: int) -> None:
     chosen = sample(uninterrupted.moments, size, SEED)
     sys.stdout.write(f"killed at\n{kinds(chosen)}")
