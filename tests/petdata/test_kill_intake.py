@@ -93,7 +93,7 @@ def test_killed_again_while_going_on(
         root = tmp_path / f"{first.call}-{first.number}"
         assert kill(collection(root), first, uninterrupted.paths), first
         durable, before = durable_addresses(root), len(fetched(root))
-        fault = f"fsync,fdatasync,rename,unlink:signal=KILL:when={number}"
+        fault = f"fsync,fdatasync,?rename,?unlink:signal=KILL:when={number}"
         collection(root).trace(paths=uninterrupted.paths, inject=[fault])
         assert not durable & set(fetched(root)[before:])
         go_on(uninterrupted.root, root)
