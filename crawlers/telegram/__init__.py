@@ -1,0 +1,1 @@
+"""Telegram channels and Telegram Desktop exports as listings."""
