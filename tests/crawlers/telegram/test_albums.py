@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawlers.telegram.albums import Album, AlbumWindow, group_albums
@@ -107,6 +107,7 @@ def test_a_message_that_was_added_before_is_refused() -> None:
         AlbumWindow(window=0)
 
 
+@settings(deadline=None)
 @given(
     labels=st.lists(st.integers(1, 10), min_size=1, max_size=8).flatmap(
         lambda sizes: st.permutations(
@@ -150,6 +151,7 @@ disorder = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(messages=disorder)
 def test_the_cursor_is_truthful_and_never_goes_back(messages: list[Message]) -> None:
     window = AlbumWindow()
@@ -170,6 +172,7 @@ def test_the_cursor_is_truthful_and_never_goes_back(messages: list[Message]) -> 
     assert window.settled_id == messages[-1].message_id
 
 
+@settings(deadline=None)
 @given(messages=disorder, data=st.data())
 def test_starting_again_at_the_cursor_gives_the_rest(
     messages: list[Message], data: st.DataObject

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawlers.telegram import export_file
@@ -40,6 +40,7 @@ def walked(at: JsonCursor) -> object:
     return at.take()
 
 
+@settings(deadline=None)
 @given(
     value=st.lists(values, max_size=5),
     chunk=st.sampled_from([1, 2, 3, 7, 1000]),
@@ -62,6 +63,7 @@ def test_walking_finds_what_json_reads(
         assert cursor(text).take() == value
 
 
+@settings(deadline=None)
 @given(chunk=st.sampled_from([1, 2, 3, 1000]))
 def test_an_offset_leads_back(chunk: int) -> None:
     text = '[ {"a": [1, "]"]} , "ж", 25 ,[], null]'
@@ -135,6 +137,7 @@ def read_whole(text: str) -> None:
         ("[[1]", "ends too early"),
         ('{"a"}', ": is missing"),
         ("[1] x", "byte 4: something follows its end"),
+        ("[1] \\", "something follows its end"),
         ("\\" * 100, "[ is missing"),
     ],
 )
