@@ -46,6 +46,8 @@ class ListingReason(StrEnum):
 
     TOO_FEW_PHOTOS = "too_few_photos"
     SPECIES_NOT_WANTED = "species_not_wanted"
+    FUNDRAISING = "fundraising"
+    ADVERTISEMENT = "advertisement"
     OPTED_OUT = "opted_out"
     NOT_UNDERSTOOD = "not_understood"
     UNREACHABLE = "unreachable"
