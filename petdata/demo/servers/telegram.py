@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -20,29 +19,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from telethon.crypto import AuthKey  # type: ignore[import-untyped, unused-ignore]
-from telethon.sessions import (  # type: ignore[import-untyped, unused-ignore]
+from telethon.crypto import AuthKey
+from telethon.sessions import (
     MemorySession,
     SQLiteSession,
 )
-from telethon.tl import functions, types  # type: ignore[import-untyped, unused-ignore]
-from telethon.tl.core import GzipPacked  # type: ignore[import-untyped, unused-ignore]
-from telethon.tl.tlobject import TLRequest  # type: ignore[import-untyped, unused-ignore]
+from telethon.tl import functions, types
+from telethon.tl.tlobject import TLRequest
 
 from petdata.demo.servers.telegram_answers import Answers, History
 from petdata.demo.servers.telegram_channels import HOME_DC, StubChannel, StubMessage
 from petdata.demo.servers.telegram_faults import LoggedRequest, TelegramFaults
 from petdata.demo.servers.telegram_login import Account, Login
 from petdata.demo.servers.telegram_objects import RequestFailed
+from petdata.demo.servers.telegram_requests import logged, serialise, unwrap
 from petdata.demo.servers.telegram_wire import KEY_BYTES, Received, Wire
 
-_WRAPPERS: Final = (
-    functions.InvokeWithLayerRequest,
-    functions.InitConnectionRequest,
-    functions.InvokeWithoutUpdatesRequest,
-    functions.InvokeAfterMsgRequest,
-)
-_VECTOR: Final = 0x1CB5C415
 _ALLOWED_BEFORE_LOGIN: Final = functions.help.GetConfigRequest
 
 
@@ -231,7 +223,7 @@ class TelegramServer:
             writer.close()
 
     async def _respond(self, wire: Wire, received: Received) -> None:
-        request, name = _unwrap(received.request)
+        request, name = unwrap(received.request)
         if isinstance(request, functions.PingRequest | functions.PingDelayDisconnectRequest):
             pong = types.Pong(received.message_id, request.ping_id)
             wire.send(received.session_id, bytes(pong))
@@ -250,7 +242,7 @@ class TelegramServer:
                 and len(result.bytes) < request.limit
             )
             self._log.append(
-                _logged(
+                logged(
                     request,
                     name=name,
                     outcome="dropped" if is_dropped else outcome,
@@ -258,7 +250,7 @@ class TelegramServer:
                 )
             )
         wire.send_result(
-            received.session_id, received.message_id, _serialise(result), half=is_dropped
+            received.session_id, received.message_id, serialise(result), half=is_dropped
         )
 
     def _answer(self, request: Any, name: str) -> tuple[Any, str]:
@@ -278,49 +270,3 @@ class TelegramServer:
         except Exception as error:  # noqa: BLE001 - ours; the client gets an answer, __exit__ raises
             self._failure = error
             return types.RpcError(400, "SERVER_FAILED"), "SERVER_FAILED"
-
-
-def _unwrap(request: Any) -> tuple[Any, str]:
-    """The request itself, and its name in Telegram's documentation."""
-    while isinstance(request, _WRAPPERS):
-        request = request.query
-    kind = type(request)
-    group = kind.__module__.rpartition(".")[2]
-    name = kind.__name__.removesuffix("Request")
-    name = name[:1].lower() + name[1:]
-    return request, name if group == "functions" else f"{group}.{name}"
-
-
-def _serialise(result: Any) -> bytes:
-    if isinstance(result, list):
-        parts = b"".join(bytes(part) for part in result)
-        return struct.pack("<Ii", _VECTOR, len(result)) + parts
-    packed: bytes = bytes(result)
-    if isinstance(result, types.upload.File | types.RpcError):
-        return packed
-    compressed: bytes = GzipPacked.gzip_if_smaller(True, packed)
-    return compressed
-
-
-def _logged(request: Any, *, name: str, outcome: str, is_last_part: bool) -> LoggedRequest:
-    channel = getattr(request, "channel", None) or getattr(request, "peer", None)
-    location: Any = getattr(request, "location", None)
-    is_photo = isinstance(location, types.InputPhotoFileLocation)
-    ids = getattr(request, "id", ()) if name == "channels.getMessages" else ()
-    return LoggedRequest(
-        name=name,
-        outcome=outcome,
-        channel_id=getattr(channel, "channel_id", None),
-        ids=tuple(getattr(asked, "id", 0) for asked in ids),
-        offset_id=getattr(request, "offset_id", None),
-        add_offset=getattr(request, "add_offset", None),
-        limit=getattr(request, "limit", None),
-        min_id=getattr(request, "min_id", None),
-        max_id=getattr(request, "max_id", None),
-        handle=getattr(request, "username", None),
-        photo_id=location.id if is_photo else None,
-        document_id=location.id if location is not None and not is_photo else None,
-        size=getattr(location, "thumb_size", None),
-        offset=getattr(request, "offset", None),
-        is_last_part=is_last_part,
-    )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from PIL import Image
-from telethon.tl import functions, types  # type: ignore[import-untyped, unused-ignore]
+from telethon.tl import functions, types
 
 from petdata.demo.servers.telegram_channels import (
     HOME_DC,

@@ -8,15 +8,14 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from telethon import password as srp  # type: ignore[import-untyped, unused-ignore]
-from telethon.tl import functions, types  # type: ignore[import-untyped, unused-ignore]
+from telethon import password as srp
+from telethon.tl import functions, types
 
 from petdata.demo.servers.telegram_channels import StubUser
 from petdata.demo.servers.telegram_objects import RequestFailed, user_object
 
 GENERATOR: Final = 3
-# The 2048-bit MODP group of RFC 3526 would do, but Telethon proves any prime other than Telegram's
-# own to be one, which takes minutes.
+# Telegram's own, which Telethon takes as it is; any other it would try to factorise.
 PRIME: Final = bytes.fromhex(
     "c71caeb9c6b1c9048e6c522f70f13f73980d40238e3e21c14934d037563d930f"
     "48198a0aa7c14058229493d22530f4dbfa336f6e0ac925139543aed44cce7c37"

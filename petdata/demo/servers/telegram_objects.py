@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from telethon.tl import patched, types  # type: ignore[import-untyped, unused-ignore]
+from telethon.tl import patched, types
 
 from petdata.demo.servers.telegram_channels import (
     ChannelPost,

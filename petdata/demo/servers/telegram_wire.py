@@ -15,12 +15,12 @@ from hashlib import sha256
 from typing import Any, Final
 from zlib import crc32
 
-from telethon.crypto import AES, AuthKey  # type: ignore[import-untyped, unused-ignore]
-from telethon.extensions import BinaryReader  # type: ignore[import-untyped, unused-ignore]
-from telethon.network.mtprotostate import (  # type: ignore[import-untyped, unused-ignore]
+from telethon.crypto import AES, AuthKey
+from telethon.extensions import BinaryReader
+from telethon.network.mtprotostate import (
     MTProtoState,
 )
-from telethon.tl.core import (  # type: ignore[import-untyped, unused-ignore]
+from telethon.tl.core import (
     GzipPacked,
     MessageContainer,
     RpcResult,

@@ -204,6 +204,23 @@ def test_thousands_of_messages_take_no_time_and_are_made_when_asked_for() -> Non
     assert time.monotonic() - started < 5
 
 
+def test_packed_and_compressed_requests_are_opened(long_history: TelegramServer) -> None:
+    """Telethon puts several requests into one container, and compresses above 512 bytes."""
+    long_history.forget_requests()
+    asked = [[types.InputMessageID(k) for k in GAPS[start::3][:100]] for start in range(3)]
+    requests = [functions.channels.GetMessagesRequest(input_channel(), ids) for ids in asked]
+    assert all(len(bytes(request)) > 512 for request in requests)
+
+    async def look(client: TelegramClient) -> Any:
+        return await client(requests)
+
+    pages = ask(long_history, look)
+    expected = [GAPS[start::3][:100] for start in range(3)]
+    assert [[found.id for found in page.messages] for page in pages] == expected
+    logged = [list(r.ids) for r in long_history.requests_of("channels.getMessages")]
+    assert sorted(logged) == sorted(expected)
+
+
 # What messages carry
 
 
@@ -452,6 +469,32 @@ def test_a_connection_that_breaks_in_a_download_is_taken_up_again() -> None:
         (5 * part, "ok"),
     ]
     assert server.photo_requests() == {100: 1}
+
+
+def test_a_client_whose_connections_are_dropped_comes_back() -> None:
+    with TelegramServer([channel(message(1))]) as server:
+
+        async def look(client: TelegramClient) -> list[int]:
+            first = await client.get_messages(input_channel(), limit=1)
+            server.drop_connections()
+            await asyncio.sleep(0.1)
+            return [found.id for found in first + await client.get_messages(input_channel(), 1)]
+
+        assert ask(server, look) == [1, 1]
+
+
+def test_a_failure_of_the_server_itself_is_raised_at_its_end() -> None:
+    def fail() -> bytes:
+        raise ZeroDivisionError
+
+    server = TelegramServer([channel(message(1, photo=StubPhoto(100, fail)))])
+
+    async def fetch(client: TelegramClient) -> None:
+        with pytest.raises(errors.BadRequestError):
+            await download(client, 1)
+
+    with pytest.raises(ZeroDivisionError), server:
+        ask(server, fetch)
 
 
 # Floods and delays
