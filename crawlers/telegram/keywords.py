@@ -1,7 +1,7 @@
 """What a text says: which animal, lost or found, ended, or no announcement at all.
 
 The words stand in keywords.toml, which users extend; docs/telegram-keywords.md explains its
-patterns. A pattern has no unbounded part but the ending of a word, so none takes long on any text.
+patterns. Only the ending of a word is unbounded in a pattern, so none takes long on any text.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def _species(text: str, rules: Rules) -> Species:
     if any(len(_mentions(chain, "stems", rules)) > 1 for chain in rules.chain.findall(text)):
         return Species.UNKNOWN
     counts = _mentions(text, "stems", rules) or _mentions(text, "hints", rules)
-    ranked = [*counts.most_common(2), (Species.UNKNOWN, 0)]
-    return ranked[0][0] if not ranked[1:] or ranked[0][1] > ranked[1][1] else Species.UNKNOWN
+    (first, most), (_, next_most) = (counts.most_common(2) + [(Species.UNKNOWN, 0)] * 2)[:2]
+    return first if most > next_most else Species.UNKNOWN
 
 
 def _mentions(text: str, which: str, rules: Rules) -> Counter[Species]:
@@ -114,7 +114,7 @@ def _status(text: str, rules: Rules) -> Status:
 
 
 def _status_of(table: str) -> Status:
-    """ "lost-still" says lost."""
+    """A table named lost-still says lost."""
     return Status(table.partition("-")[0])
 
 
