@@ -14,7 +14,7 @@ from scrapy.settings import Settings
 
 from crawlers import settings as settings_module
 from crawlers.options import parse_options
-from crawlers.progress import StderrConsole, print_report
+from crawlers.report import StderrConsole, print_report
 from crawlers.state import CrawlState
 from petdata.errors import PetdataError, StorageFailure
 from petdata.memory import use_one_arena

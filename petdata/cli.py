@@ -22,13 +22,30 @@ app = typer.Typer(
 )
 crawl_app = typer.Typer(help="Collect listings and photos from a web site.", no_args_is_help=True)
 shards_app = typer.Typer(help="Look at what was collected.", no_args_is_help=True)
+telegram_app = typer.Typer(
+    help="Collect posts and photos from Telegram channels that you may use.", no_args_is_help=True
+)
 app.add_typer(crawl_app, name="crawl")
+app.add_typer(telegram_app, name="telegram")
 app.add_typer(shards_app, name="shards")
 
 SourceName = Annotated[
     str | None, typer.Argument(help="One source, e.g. pet911; without it all that are here.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+ChannelsFile = Annotated[
+    Path, typer.Argument(help="channels.toml: which channels, and by what right.")
+]
+TelegramSpecies = Annotated[
+    str, typer.Option(help="Comma-separated: cat, dog, bird, other, unknown.")
+]
+MinPhotos = Annotated[int, typer.Option(help="A post with fewer is dropped.")]
+MaxPhotos = Annotated[int, typer.Option(help="Photos taken of a post, in order.")]
+Keywords = Annotated[
+    list[Path] | None, typer.Option(help="A TOML file that adds to the keyword rules.")
+]
+ShardMegabytes = Annotated[float, typer.Option(min=0.01, help="JPEG bytes in a shard, in MB.")]
 
 
 def main() -> None:
@@ -139,6 +156,106 @@ def crawl_pet911(
         "base_url": base_url,
     }
     crawl_and_print("pet911", arguments, settings=setting or [], as_json=as_json)
+
+
+@telegram_app.command("login")
+def telegram_login(
+    phone: Annotated[str | None, typer.Option(help="Phone number of the account.")] = None,
+) -> None:
+    """Log in once, with an application of your own, and leave a session file behind.
+
+    TELEGRAM_API_ID and TELEGRAM_API_HASH come from https://my.telegram.org/apps; without them
+    you are asked. Whoever has the session file is the account: its folder is yours alone (0700).
+    """
+    from crawlers.telegram.run import log_in_and_print
+
+    log_in_and_print(phone, lambda text, secret: str(typer.prompt(text, hide_input=secret)))
+
+
+@telegram_app.command("harvest")
+def telegram_harvest(
+    channels: ChannelsFile,
+    only: Annotated[
+        list[str] | None, typer.Option("--channel", help="Only this one of the file.")
+    ] = None,
+    species: TelegramSpecies = "cat,dog,unknown",
+    min_photos: MinPhotos = 1,
+    max_photos: MaxPhotos = 10,
+    max_messages: Annotated[
+        int | None, typer.Option(help="New messages of each channel in this run.")
+    ] = None,
+    rescan: Annotated[
+        int, typer.Option(help="Message ids behind the newest known one to look at again.")
+    ] = 200,
+    recheck: Annotated[
+        float | None, typer.Option(help="Days after which open posts are read again.")
+    ] = None,
+    max_wait: Annotated[
+        int, typer.Option(help="Seconds that Telegram may ask to wait before the run ends.")
+    ] = 60,
+    keywords: Keywords = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Read channels into shards; run it again to go on, or to read what is new.
+
+    CHANNELS says of each channel who asserts what right of use: petdata takes it down, and gives
+    no permission. Exit code 75: Telegram asks to wait longer than --max-wait; run it again then.
+    """
+    from crawlers.telegram.collection import HarvestOptions, parse_species
+    from crawlers.telegram.run import harvest_and_print
+
+    options = HarvestOptions(
+        species=parse_species(species),
+        min_photos=min_photos,
+        max_photos=max_photos,
+        max_messages=max_messages,
+        rescan=rescan,
+        recheck=recheck,
+        max_wait=max_wait,
+        shard_bytes=int(shard_mb * 2**20),
+    )
+    harvest_and_print(
+        channels, options, only=only or [], keyword_files=keywords or [], as_json=as_json
+    )
+
+
+@telegram_app.command("import-export")
+def telegram_import_export(
+    folder: Annotated[Path, typer.Argument(help="Folder of result.json, as Desktop wrote it.")],
+    channels: Annotated[
+        Path, typer.Option(help="channels.toml: which channels, and by what right.")
+    ] = Path("channels.toml"),
+    species: TelegramSpecies = "cat,dog,unknown",
+    min_photos: MinPhotos = 1,
+    max_photos: MaxPhotos = 10,
+    keywords: Keywords = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Read a Telegram Desktop export (JSON, with photos) into the same shards; needs no account.
+
+    Exports do not say which messages are one album: that is inferred, and marked so.
+    """
+    from crawlers.telegram.collection import HarvestOptions, parse_species
+    from crawlers.telegram.run import import_and_print
+
+    options = HarvestOptions(
+        species=parse_species(species),
+        min_photos=min_photos,
+        max_photos=max_photos,
+        shard_bytes=int(shard_mb * 2**20),
+    )
+    import_and_print(folder, channels, options, keyword_files=keywords or [], as_json=as_json)
+
+
+@telegram_app.command("channels")
+def telegram_channels(as_json: AsJson = False) -> None:
+    """Show the channels that were read: cursor, messages, posts, photos."""
+    from petdata.presentation import print_channels
+    from petdata.workspace import find_workspace
+
+    print_channels(find_workspace(), as_json=as_json)
 
 
 @shards_app.command("list")

@@ -11,10 +11,12 @@ from typing import Any
 
 from petdata.errors import CorruptFile, PetdataError
 from petdata.ledger import Ledger
+from petdata.ledger_channels import known_channels, post_at
 from petdata.ledger_lock import Holder, read_holder
-from petdata.ledger_tables import ShardRecord
+from petdata.ledger_tables import ChannelState, ShardRecord
 from petdata.shards import ShardInfo, read_photos, verify_shard
 from petdata.sources import known_sources
+from petdata.takedowns import telegram_post
 from petdata.workspace import Workspace
 
 
@@ -74,6 +76,53 @@ def _last_run(ledger: Ledger) -> dict[str, Any] | None:
     run["started_at"] = datetime.fromtimestamp(run["started_at"] / 1e6, UTC)
     run["report"] = json.loads(run["report"]) if run["report"] else None
     return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelStatus:
+    channel_id: int
+    handle: str | None
+    cursor: int  # all posts up to this message have their outcome
+    messages: int
+    reached_end_at: datetime | None  # when the newest message was read last
+    listings: Mapping[str, int]  # by outcome
+    current_photos: int
+
+
+def channels_status(workspace: Workspace, source: str = "telegram") -> list[ChannelStatus]:
+    with Ledger(workspace.ledger(source), source=source, read_only=True) as ledger:
+        return [_channel_status(ledger, channel) for channel in known_channels(ledger)]
+
+
+def _channel_status(ledger: Ledger, channel: ChannelState) -> ChannelStatus:
+    posts = (f"{channel.channel_id}-", f"{channel.channel_id}.")  # "." comes after "-"
+    counted = ledger.query(
+        "SELECT outcome, count(*) FROM listings WHERE source_id > ? AND source_id < ? GROUP BY 1",
+        *posts,
+    )
+    current = ledger.query(
+        "SELECT count(*) FROM current_photos WHERE source_id > ? AND source_id < ?", *posts
+    )
+    reached = channel.reached_end_at
+    return ChannelStatus(
+        channel_id=channel.channel_id,
+        handle=channel.handle,
+        cursor=channel.cursor,
+        messages=channel.messages,
+        reached_end_at=datetime.fromtimestamp(reached / 1e6, UTC) if reached else None,
+        listings={outcome: count for outcome, count in counted},
+        current_photos=current[0][0],
+    )
+
+
+def identity_at(workspace: Workspace, address: str) -> str | None:
+    """The identity that was collected from a t.me address, of whichever part of its post."""
+    post = telegram_post(address)
+    if post is None or not workspace.ledger("telegram").exists():
+        return None
+    with Ledger(workspace.ledger("telegram"), source="telegram", read_only=True) as ledger:
+        source_id = post_at(ledger, *post)
+    return f"telegram/{source_id}" if source_id is not None else None
 
 
 def list_shards(workspace: Workspace, source: str) -> list[ShardRecord]:
@@ -160,6 +209,7 @@ def require_collected(workspace: Workspace, source: str | None) -> list[str]:
     sources = [source] if source is not None else collected_sources(workspace)
     if not sources:
         raise PetdataError(
-            f"nothing has been collected in {workspace.root} yet: start with petdata crawl pet911"
+            f"nothing has been collected in {workspace.root} yet: start with petdata crawl pet911 "
+            "or petdata telegram harvest"
         )
     return sources

@@ -277,6 +277,22 @@ class Intake:
         self.counts["bytes"] += len(canonical.jpeg)
         self._drain_if_full()
 
+    def adopt_photo(self, wanted: Wanted) -> bool:
+        """Keep a photo without fetching it, where another listing has brought the same media."""
+        media, at, _ = wanted.address.partition("@")
+        key = wanted.key
+        with self.ledger.transaction():
+            if not at or not self.ledger.adopt_photo(key, media):
+                return False
+            row = self.ledger.photo(key)
+            if row is not None and self._is_photo_taken_down(row):
+                self._drop(key, Reason.TAKEN_DOWN, "it is in takedowns.toml")
+            else:
+                self.counts["photo/reposted"] += 1
+            self._settle(key.source_id, key.version)
+        self._drain_if_full()
+        return True
+
     def drop_photo(self, key: PhotoKey, reason: Reason, detail: str) -> None:
         if not self._is_wanted(key):
             return

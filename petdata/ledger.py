@@ -156,18 +156,19 @@ class Ledger:
         rows = self.query(sql, *values)
         return rows[0][0] if rows else None
 
-    def _write(self, sql: str, *values: object) -> int:
+    def write(self, sql: str, *values: object) -> int:
+        """One statement, in a transaction. Returns how many rows it changed."""
         with self.transaction():
             return int(self._database.execute(sql, values).rowcount)
 
     # Runs and walks
 
     def start_run(self, command: str) -> int:
-        self._write("INSERT INTO runs (command, started_at) VALUES (?, ?)", command, now())
+        self.write("INSERT INTO runs (command, started_at) VALUES (?, ?)", command, now())
         return int(self._one("SELECT max(run_id) FROM runs"))
 
     def finish_run(self, run_id: int, outcome: str, report: str) -> None:
-        self._write(
+        self.write(
             "UPDATE runs SET finished_at = ?, outcome = ?, report = ? WHERE run_id = ?",
             now(),
             outcome,
@@ -184,20 +185,20 @@ class Ledger:
         )
         if rows:
             return Walk(walk_id=rows[0]["walk_id"], next_url=rows[0]["next_url"], resumed=True)
-        self._write("INSERT INTO walks (scope, started_at) VALUES (?, ?)", scope, now())
+        self.write("INSERT INTO walks (scope, started_at) VALUES (?, ?)", scope, now())
         walk_id = self._one("SELECT max(walk_id) FROM walks")
         return Walk(walk_id=walk_id, next_url=None, resumed=False)
 
     def advance_walk(self, walk_id: int, *, next_url: str) -> None:
         """All listings of the pages before `next_url` are in the ledger."""
-        self._write("UPDATE walks SET next_url = ? WHERE walk_id = ?", next_url, walk_id)
+        self.write("UPDATE walks SET next_url = ? WHERE walk_id = ?", next_url, walk_id)
 
     def restart_walk(self, walk_id: int) -> None:
         """Let an unfinished walk begin anew with the first page."""
-        self._write("UPDATE walks SET next_url = NULL WHERE walk_id = ?", walk_id)
+        self.write("UPDATE walks SET next_url = NULL WHERE walk_id = ?", walk_id)
 
     def finish_walk(self, walk_id: int, *, walked: int, total: int | None) -> None:
-        self._write(
+        self.write(
             "UPDATE walks SET finished_at = ?, walked = ?, total = ? WHERE walk_id = ?",
             now(),
             walked,
@@ -254,7 +255,7 @@ class Ledger:
                 or 0
             )
             at = now()
-            self._write(
+            self.write(
                 "INSERT INTO listings (source_id, url, outcome, version, content_hash, record, "
                 "closed, run_id, first_seen_at, checked_at) "
                 "VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?) "
@@ -282,7 +283,7 @@ class Ledger:
 
     def _begin_photo(self, key: PhotoKey, address: str) -> None:
         marks = ", ".join("?" * len(_FINAL))
-        carried = self._write(
+        carried = self.write(
             "INSERT INTO photos (source_id, version, position, address, outcome, reason, detail, "
             "original_sha256, sha256, phash, width, height, bytes, fetched_at, segment, "
             "segment_offset, shard_id, row) "
@@ -300,7 +301,7 @@ class Ledger:
             *_FINAL,
         )
         if not carried:
-            self._write(
+            self.write(
                 "INSERT INTO photos (source_id, version, position, address, outcome) "
                 "VALUES (?, ?, ?, ?, 'wanted')",
                 key.source_id,
@@ -311,7 +312,7 @@ class Ledger:
 
     def mark_checked(self, source_id: str, *, run_id: int | None = None) -> None:
         """The listing was read again and has not changed."""
-        self._write(
+        self.write(
             "UPDATE listings SET checked_at = ?, run_id = ?, attempts = 0 WHERE source_id = ?",
             now(),
             run_id,
@@ -321,15 +322,13 @@ class Ledger:
     def postpone_listing(self, source_id: str) -> int:
         """A listing that could not be read. Returns how many runs in a row that happened."""
         with self.transaction():
-            self._write(
-                "UPDATE listings SET attempts = attempts + 1 WHERE source_id = ?", source_id
-            )
+            self.write("UPDATE listings SET attempts = attempts + 1 WHERE source_id = ?", source_id)
             return int(self._one("SELECT attempts FROM listings WHERE source_id = ?", source_id))
 
     def mark_gone(self, source_id: str) -> None:
         """The site has removed the listing: a tombstone stays, its photos count no longer."""
         with self.transaction():
-            self._write(
+            self.write(
                 "UPDATE listings SET outcome = 'gone', checked_at = ? WHERE source_id = ?",
                 now(),
                 source_id,
@@ -347,7 +346,7 @@ class Ledger:
         """Refuse a listing, whether or not it was begun."""
         with self.transaction():
             at = now()
-            self._write(
+            self.write(
                 "INSERT INTO listings (source_id, url, outcome, reason, version, run_id, "
                 "first_seen_at, checked_at) VALUES (?, ?, 'dropped', ?, 0, ?, ?, ?) "
                 "ON CONFLICT (source_id) DO UPDATE SET outcome = 'dropped', "
@@ -364,7 +363,7 @@ class Ledger:
 
     def keep_listing(self, source_id: str) -> None:
         """All photos have their outcome and enough are stored: it may be drained."""
-        self._write("UPDATE listings SET outcome = 'kept' WHERE source_id = ?", source_id)
+        self.write("UPDATE listings SET outcome = 'kept' WHERE source_id = ?", source_id)
 
     def discover(self, links: Iterable[tuple[str, str]], walk_id: int) -> list[str]:
         """Listings that a catalogue page names. Returns the ids that must be read.
@@ -377,7 +376,7 @@ class Ledger:
             for source_id, url in links:
                 state = self.listing_state(source_id)
                 if state is None:
-                    self._write(
+                    self.write(
                         "INSERT INTO listings (source_id, url, outcome, version, walk_id, "
                         "first_seen_at, checked_at) VALUES (?, ?, 'pending', 0, ?, ?, ?)",
                         source_id,
@@ -387,7 +386,7 @@ class Ledger:
                         now(),
                     )
                 elif state.may_come_back:
-                    self._write(
+                    self.write(
                         "UPDATE listings SET outcome = 'pending', reason = NULL, url = ?, "
                         "content_hash = NULL, attempts = 0 WHERE source_id = ?",
                         url,
@@ -395,7 +394,7 @@ class Ledger:
                     )
                 else:
                     if state.url != url:
-                        self._write(
+                        self.write(
                             "UPDATE listings SET url = ? WHERE source_id = ?", url, source_id
                         )
                     continue
@@ -409,8 +408,8 @@ class Ledger:
         """
         marks = ", ".join("?" * len(reasons))
         with self.transaction():
-            self._write("UPDATE listings SET checked_at = 0 WHERE run_id = ?", run_id)
-            return self._write(
+            self.write("UPDATE listings SET checked_at = 0 WHERE run_id = ?", run_id)
+            return self.write(
                 "UPDATE listings SET outcome = 'pending', reason = NULL, content_hash = NULL, "
                 "current_version = (SELECT max(photos.version) FROM photos WHERE outcome = 'kept' "
                 "                   AND photos.source_id = listings.source_id) "
@@ -423,7 +422,7 @@ class Ledger:
         self, source_id: str, reason: Reason, *, before_version: int | None = None
     ) -> None:
         """Drop what is wanted or stored; what is in a shard stays there."""
-        self._write(
+        self.write(
             "UPDATE photos SET outcome = 'dropped', reason = ?, segment = NULL "
             "WHERE source_id = ? AND outcome IN ('wanted', 'stored') AND version < ?",
             reason,
@@ -501,7 +500,7 @@ class Ledger:
         )
 
     def store_photo(self, key: PhotoKey, stored: StoredPhoto) -> None:
-        self._write(
+        self.write(
             "UPDATE photos SET outcome = 'stored', original_sha256 = ?, sha256 = ?, phash = ?, "
             "width = ?, height = ?, bytes = ?, fetched_at = ?, segment = ?, segment_offset = ? "
             "WHERE source_id = ? AND version = ? AND position = ? AND outcome = 'wanted'",
@@ -519,8 +518,36 @@ class Ledger:
             key.position,
         )
 
+    def adopt_photo(self, key: PhotoKey, media: str) -> bool:
+        """Let a wanted photo have the bytes of another listing's photo of the same media.
+
+        `media` is what the addresses of both begin with, up to "@".
+        """
+        columns = (
+            *("original_sha256", "sha256", "phash", "width", "height", "bytes", "fetched_at"),
+            *("segment", "segment_offset", "shard_id", "row"),
+        )
+        return bool(
+            self.write(
+                "UPDATE photos SET outcome = 'stored', "
+                f"{', '.join(f'{name} = same.{name}' for name in columns)} "
+                f"FROM (SELECT {', '.join(f'photos.{name}' for name in columns)} "
+                "      FROM photos JOIN listings USING (source_id) "
+                "      WHERE address GLOB 'photo:*' AND address >= ? AND address < ? "
+                "      AND photos.outcome IN ('stored', 'kept') "
+                "      AND coalesce(listings.reason, '') != ? ORDER BY fetched_at LIMIT 1) AS same "
+                "WHERE source_id = ? AND version = ? AND position = ? AND outcome = 'wanted'",
+                f"{media}@",
+                f"{media}A",  # the character after "@"
+                ListingReason.TAKEN_DOWN,
+                key.source_id,
+                key.version,
+                key.position,
+            )
+        )
+
     def drop_photo(self, key: PhotoKey, reason: Reason, detail: str) -> None:
-        self._write(
+        self.write(
             "UPDATE photos SET outcome = 'dropped', reason = ?, detail = ?, segment = NULL "
             "WHERE source_id = ? AND version = ? AND position = ?",
             reason,
@@ -534,7 +561,7 @@ class Ledger:
         """A photo that could not be fetched stays wanted. Returns how often that happened."""
         where = (key.source_id, key.version, key.position)
         with self.transaction():
-            self._write(
+            self.write(
                 "UPDATE photos SET attempts = attempts + 1, detail = ? "
                 "WHERE source_id = ? AND version = ? AND position = ?",
                 detail,
@@ -579,7 +606,7 @@ class Ledger:
     def record_shard(self, shard: ShardRecord, photos: Iterable[PhotoKey]) -> None:
         """The shard is durable and complete: its photos, in row order, are kept from now on."""
         with self.transaction():
-            self._write(
+            self.write(
                 "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?)",
                 shard.shard_id,
                 shard.name,
@@ -611,12 +638,12 @@ class Ledger:
     def want_again(self, segment: str) -> int:
         """A segment is lost: what was stored in it is wanted again. Returns how many photos."""
         with self.transaction():
-            self._write(
+            self.write(
                 "UPDATE listings SET outcome = 'pending' WHERE outcome = 'kept' AND source_id IN "
                 "(SELECT source_id FROM photos WHERE outcome = 'stored' AND segment = ?)",
                 segment,
             )
-            return self._write(
+            return self.write(
                 "UPDATE photos SET outcome = 'wanted', segment = NULL, segment_offset = NULL "
                 "WHERE outcome = 'stored' AND segment = ?",
                 segment,

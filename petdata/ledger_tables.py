@@ -51,6 +51,8 @@ CREATE TABLE photos (
     PRIMARY KEY (source_id, version, position)
 ) WITHOUT ROWID;
 CREATE INDEX photos_under_way ON photos (outcome) WHERE outcome IN ('wanted', 'stored');
+-- the same media in several listings, as Telegram's reposts are
+CREATE INDEX photos_by_media ON photos (address) WHERE address GLOB 'photo:*';
 CREATE INDEX photos_by_shard ON photos (shard_id, row) WHERE outcome = 'kept';
 
 CREATE TABLE shards (
@@ -70,6 +72,15 @@ CREATE TABLE walks (
     walked INTEGER,                    -- different cards that its last run has seen
     started_at INTEGER NOT NULL,
     finished_at INTEGER
+);
+
+CREATE TABLE channels (
+    channel_id INTEGER PRIMARY KEY,
+    handle TEXT UNIQUE,                -- lower case; null: known from an export only
+    access_hash INTEGER,               -- what the account that resolved the handle asks with
+    cursor INTEGER NOT NULL DEFAULT 0, -- all posts up to this message have their outcome
+    messages INTEGER NOT NULL DEFAULT 0, -- read so far, those without photos among them
+    reached_end_at INTEGER             -- when the newest message was read last
 );
 
 CREATE TABLE runs (
@@ -139,6 +150,16 @@ class Walk:
     walk_id: int
     next_url: str | None  # where an interrupted walk goes on; None: at its start
     resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelState:
+    channel_id: int
+    handle: str | None
+    access_hash: int | None
+    cursor: int
+    messages: int
+    reached_end_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

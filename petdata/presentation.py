@@ -18,8 +18,10 @@ from petdata.contact_sheet import write_contact_sheet
 from petdata.errors import PetdataError
 from petdata.inspection import (
     SourceStatus,
+    channels_status,
     collected_sources,
     current_rows,
+    identity_at,
     list_shards,
     require_collected,
     source_status,
@@ -104,6 +106,32 @@ def print_shards(workspace: Workspace, source: str | None, *, as_json: bool) -> 
         console.print(f"{name}: {workspace.shards(name)}", soft_wrap=True)
 
 
+def print_channels(workspace: Workspace, *, as_json: bool) -> None:
+    found = channels_status(workspace)
+    if as_json:
+        document = [asdict(channel) for channel in found]
+        typer.echo(json.dumps(document, default=str, ensure_ascii=False, indent=2))
+        return
+    table = Table()
+    for column in ("channel", "id", "up to message", "read", "posts", "photos", "pending", "gone"):
+        table.add_column(column, justify="left" if column == "channel" else "right")
+    for channel in found:
+        numbers = (
+            channel.messages,
+            channel.listings.get("kept", 0),
+            channel.current_photos,
+            channel.listings.get("pending", 0),
+            channel.listings.get("gone", 0),
+        )
+        table.add_row(
+            f"@{channel.handle}" if channel.handle else "(from an export)",
+            str(channel.channel_id),
+            str(channel.cursor),
+            *(f"{number:,}" for number in numbers),
+        )
+    Console(highlight=False).print(table)
+
+
 def print_verification(workspace: Workspace, source: str | None) -> None:
     """Raises PetdataError, after naming every problem, where there is one."""
     problems = 0
@@ -157,6 +185,7 @@ def _first_identities(photos: Iterator[Photo], most: int) -> Iterator[Photo]:
 
 
 def print_takedown(workspace: Workspace, target: str, reason: str) -> None:
+    target = identity_at(workspace, target) or target
     entry, is_new = add_takedown(
         workspace.takedowns,
         target,

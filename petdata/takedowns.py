@@ -39,6 +39,11 @@ _PET911_URL: Final = re.compile(
     rf"https?://(?:[a-z0-9.-]*\.)?pet911\.ru/(?:.*/)?({_PET911_ID.pattern})/?(?:[?#].*)?",
     re.IGNORECASE,
 )
+# https://t.me/handle/123, with /s/ or /c/<channel id>/ before, ?single or ?comment=... behind
+_TELEGRAM_URL: Final = re.compile(
+    r"https?://(?:www\.)?(?:t|telegram)\.me/(?:s/)?(c/\d+|[a-z]\w{3,31})/(\d+)/?(?:[?#].*)?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,10 @@ def understand(target: str, sources: Collection[str] = SOURCES) -> tuple[Kind, s
     target = target.strip()
     if match := _PET911_URL.fullmatch(target):
         return "identity", f"pet911/{match[1].lower()}"
+    if post := telegram_post(target):
+        channel, message_id = post
+        place = f"c/{channel}" if isinstance(channel, int) else channel
+        return "url", f"https://t.me/{place}/{message_id}"
     if target.startswith(("http://", "https://")):
         return "url", target
     if _SHA256.fullmatch(target.lower()):
@@ -105,6 +114,15 @@ def understand(target: str, sources: Collection[str] = SOURCES) -> tuple[Kind, s
         f"cannot tell what {target!r} is: give an identity (pet911/rl518787), a photo "
         "(pet911/rl518787/1f3a5c7e9b2d), an address (https://...) or a SHA-256 (64 hex digits)"
     )
+
+
+def telegram_post(target: str) -> tuple[str | int, int] | None:
+    """Channel (its handle in lower case, or its id) and message of a t.me address."""
+    match = _TELEGRAM_URL.fullmatch(target.strip())
+    if match is None:
+        return None
+    place = match[1].lower()
+    return (int(place[2:]) if place.startswith("c/") else place), int(match[2])
 
 
 def _require_known(target: str, sources: Collection[str]) -> None:

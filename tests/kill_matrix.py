@@ -30,7 +30,6 @@ import pytest
 from petdata.inspection import verify_source
 from petdata.workspace import Workspace
 
-SOURCE: Final = "pet911"
 # "?": a name that some processors lack. Opening counts where it makes a file.
 WRITING: Final = ("write", "writev", "pwrite64", "pwritev", "pwritev2", "copy_file_range")
 SYNCING: Final = ("fsync", "fdatasync", "sync_file_range")
@@ -293,13 +292,13 @@ def durable_addresses(root: Path) -> set[str]:
     copy = root.with_name(f"{root.name}.copy")  # because reading recovers what a kill left
     shutil.copytree(root, copy)
     try:
-        return _durable_addresses(copy / "ledgers" / f"{SOURCE}.sqlite")
+        return _durable_addresses(next((copy / "ledgers").glob("*.sqlite"), None))
     finally:
         shutil.rmtree(copy)
 
 
-def _durable_addresses(path: Path) -> set[str]:
-    if not path.exists():
+def _durable_addresses(path: Path | None) -> set[str]:
+    if path is None:
         return set()
     with closing(sqlite3.connect(path)) as ledger:
         if not ledger.execute("SELECT 1 FROM sqlite_schema WHERE name = 'photos'").fetchone():
@@ -323,15 +322,22 @@ class Content:
     current: set[Key]  # those that count: of the version that the ledger names
 
 
+def source_of(root: Path) -> str:
+    """The one source that these workspaces collect."""
+    (ledger,) = (root / "ledgers").glob("*.sqlite")
+    return ledger.stem
+
+
 def read_content(root: Path) -> Content:
     """What a workspace holds; no row may stand in its shards twice."""
+    source = source_of(root)
     rows: dict[Key, Row] = {}
-    for path in sorted((root / "shards" / SOURCE).glob("*.parquet")):
+    for path in sorted((root / "shards" / source).glob("*.parquet")):
         for row in pq.read_table(path).drop(["fetched_at"]).to_pylist():
             key = row["photo_id"], row["listing_version"]
             assert key not in rows, f"{key} stands twice, the second time in {path.name}"
             rows[key] = row
-    uri = f"file:{root}/ledgers/{SOURCE}.sqlite?mode=ro"
+    uri = f"file:{root}/ledgers/{source}.sqlite?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as ledger:
         versions = dict(
             ledger.execute(
@@ -351,7 +357,7 @@ def assert_whole(root: Path, uninterrupted: Path) -> None:
     others = [key for key, row in found.rows.items() if expected.rows.get(key) != row]
     assert not others, f"{root}: no uninterrupted run has these rows: {others}"
     assert found.current == expected.current, f"{root}: {found.current ^ expected.current}"
-    problems = list(verify_source(Workspace(root=root), SOURCE))
+    problems = list(verify_source(Workspace(root=root), source_of(root)))
     assert not problems, problems
     leftovers = [*root.rglob("*.tmp"), *root.rglob("*.segment")]
     assert not leftovers, leftovers

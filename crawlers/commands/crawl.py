@@ -8,7 +8,7 @@ from scrapy.commands import crawl
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.exceptions import UsageError
 
-from crawlers.progress import StderrConsole, print_report
+from crawlers.report import StderrConsole, print_report
 from crawlers.run import check_start, finish
 from petdata.errors import PetdataError
 from petdata.standard_streams import open_closed_streams

@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from crawlers.options import CrawlOptions
-from crawlers.progress import StderrConsole, print_report, progress_line
+from crawlers.progress import progress_line
+from crawlers.report import StderrConsole, print_report
 from crawlers.state import CrawlState
 from crawling import ROOT, assert_verified, collected, environment
 from petdata.demo.servers.site import Site

@@ -1,0 +1,188 @@
+"""One run of collection from Telegram: posts go into the intake, live or from an export.
+
+Every post has its outcome in the ledger before the cursor of its channel moves past it, and
+photos that are still wanted then are fetched first thing in the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from crawlers.telegram.albums import Album
+from crawlers.telegram.channels import Channel
+from crawlers.telegram.keywords import Rules
+from crawlers.telegram.listings import SOURCE, is_same_post, listing_of, post_id, url_of
+from petdata.errors import ListingReason, PetdataError, RejectedPhoto
+from petdata.intake import Intake, IntakeConfig, Wanted
+from petdata.listing import Listing
+from petdata.records import Species
+
+MOST_PHOTOS: Final = 10  # of an album, by Telegram's own limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarvestOptions:
+    species: frozenset[Species] = frozenset({Species.CAT, Species.DOG, Species.UNKNOWN})
+    min_photos: int = 1  # Kudryavtsev et al. 2026, table 1: 1.8 photos per identity on average
+    max_photos: int = MOST_PHOTOS
+    rescan: int = 200  # message ids behind the newest known one that are read again for edits
+    recheck: float | None = None  # days after which an open post is read again; None: never
+    max_messages: int | None = None  # new ones of each channel in this run; None: all
+    max_wait: int = 60  # seconds that Telegram may ask to wait before the run ends
+    shard_bytes: int = IntakeConfig.shard_bytes
+
+    def __post_init__(self) -> None:
+        if not self.species:
+            raise PetdataError("--species: name at least one, e.g. cat,dog,unknown")
+        if not 1 <= self.min_photos <= self.max_photos:
+            raise PetdataError(
+                f"--min-photos {self.min_photos}, --max-photos {self.max_photos}: "
+                "need 1 <= min-photos <= max-photos"
+            )
+        for name in ("rescan", "recheck", "max_wait"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 10**9:
+                raise PetdataError(f"--{name.replace('_', '-')} {value}: must be 0 or more")
+        if self.max_messages is not None and self.max_messages < 1:
+            raise PetdataError(f"--max-messages {self.max_messages}: must be at least 1")
+
+    def intake_config(self) -> IntakeConfig:
+        return IntakeConfig(
+            min_photos=self.min_photos, max_photos=self.max_photos, shard_bytes=self.shard_bytes
+        )
+
+
+def parse_species(text: str) -> frozenset[Species]:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if unknown := sorted(names - set(Species)):
+        raise PetdataError(f"--species: no {', '.join(unknown)}; choose from {', '.join(Species)}")
+    return frozenset(Species(name) for name in names)
+
+
+@dataclass(kw_only=True)
+class Collection:
+    """What one run shares: the open intake, what it looks for, and what it has met."""
+
+    intake: Intake
+    options: HarvestOptions
+    rules: Rules
+    counts: Counter[str] = field(default_factory=Counter)
+    channels: dict[str, Counter[str]] = field(default_factory=dict)  # by name, for the report
+    warnings: list[str] = field(default_factory=list)
+    failure: PetdataError | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def take(self, album: Album, channel: Channel, handle: str | None) -> list[Wanted]:
+        """Record a post, and say which of its photos must be fetched."""
+        intake = self.intake
+        if not album.photos:
+            self.counts["posts_without_photos"] += 1
+            return []
+        self.counts["posts"] += 1
+        id = self.known_id(album) or post_id(album.first.channel_id, album.first.message_id)
+        url = url_of(album.first.channel_id, album.first.message_id, handle)
+        if any(intake.takedowns.forbids_url(link) for link in links_to(album, handle)):
+            self._refuse(id, url, ListingReason.TAKEN_DOWN)
+            return []
+        listing = listing_of(album, self.rules, source_id=id, basis=channel.basis, handle=handle)
+        if isinstance(listing, ListingReason):
+            self._refuse(id, url, listing)
+            return []
+        if listing.species not in self.options.species:
+            if not self._was_refused(id, ListingReason.SPECIES_NOT_WANTED):
+                intake.listing_not_wanted(id, url)
+            return []
+        self._join(album, id)
+        if self._is_known_otherwise(listing):
+            intake.ledger.mark_checked(id, run_id=intake.run_id)
+            intake.counts["listing/unchanged"] += 1
+            return intake.wanted(id)
+        return intake.take_listing(listing)
+
+    def _join(self, album: Album, id: str) -> None:
+        """Posts that an export's reader had made of later parts of this album are none."""
+        for message in album.messages[1:]:
+            part = post_id(message.channel_id, message.message_id)
+            state = self.intake.ledger.listing_state(part)
+            if part != id and state is not None and state.outcome != "gone":
+                self.intake.listing_gone(part)
+
+    def known_id(self, album: Album) -> str | None:
+        """The identity that a post has already, also where its first message was deleted."""
+        addresses = [message.photo for message in album.photos]
+        marks = ", ".join("?" * len(addresses))
+        rows = self.intake.ledger.query(
+            "SELECT source_id FROM photos WHERE address GLOB 'photo:*' "
+            f"AND address IN ({marks}) LIMIT 1",
+            *addresses,
+        )
+        return str(rows[0]["source_id"]) if rows else None
+
+    def _refuse(self, id: str, url: str, reason: ListingReason) -> None:
+        if not self._was_refused(id, reason):
+            self.intake.refuse_listing(id, url, reason)
+
+    def _was_refused(self, id: str, reason: ListingReason) -> bool:
+        state = self.intake.ledger.listing_state(id)
+        return state is not None and state.outcome == "dropped" and state.reason == reason
+
+    def _is_known_otherwise(self, listing: Listing) -> bool:
+        """Whether an export has brought the post that is met live, or the other way round."""
+        state = self.intake.ledger.listing_state(listing.source_id)
+        if state is None or state.content_hash is None or state.outcome not in ("kept", "pending"):
+            return False
+        return is_same_post(self.intake.ledger.listing_record(listing.source_id), listing)
+
+    async def examine(self, wanted: Wanted, raw: bytes) -> None:
+        """Judge the bytes of a photo beside the event loop, and keep or drop it."""
+        try:
+            canonical = await asyncio.to_thread(self.intake.examine, raw)
+        except RejectedPhoto as rejected:
+            self.intake.drop_photo(wanted.key, rejected.reason, rejected.detail)
+        else:
+            self.intake.keep_photo(wanted.key, canonical)
+
+
+def links_to(album: Album, handle: str | None) -> Iterable[str]:
+    """Every address at which a part of the post stands."""
+    for message in album.messages:
+        yield url_of(message.channel_id, message.message_id, None)
+        if handle is not None:
+            yield url_of(message.channel_id, message.message_id, handle)
+
+
+def collection_report(run: Collection, outcome: str) -> dict[str, Any]:
+    """The run in numbers: the final table and the JSON are made from it."""
+    counts = run.intake.counts
+    return {
+        "source": SOURCE,
+        "outcome": outcome,
+        "error": str(run.failure) if run.failure is not None else None,
+        "seconds": round(time.monotonic() - run.started, 1),
+        "requests": run.counts["requests"],
+        "warnings": run.warnings,
+        "messages": dict(sorted(run.counts.items())),
+        "channels": {name: dict(sorted(met.items())) for name, met in run.channels.items()},
+        "listings": _under(counts, "listing/"),
+        "photos": _under(counts, "photo/"),
+        "bytes": counts.get("bytes", 0),
+        "shards": counts.get("shards", 0),
+    }
+
+
+def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): count
+        for name, count in sorted(counts.items())
+        if name.startswith(prefix)
+    }
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, ensure_ascii=False)

@@ -1,0 +1,219 @@
+"""Channels, read live: what was left over, what is new or edited, what is due for a recheck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from telethon import errors
+
+from crawlers.telegram.albums import Album, AlbumWindow
+from crawlers.telegram.channels import Channel
+from crawlers.telegram.collection import Collection
+from crawlers.telegram.listings import parts_of, place_of, post_id
+from crawlers.telegram.live import ChannelRefused, LiveChannels, Resolved
+from crawlers.telegram.messages import Message
+from petdata.errors import RejectedPhoto
+from petdata.intake import Wanted
+from petdata.ledger import now
+from petdata.ledger_channels import (
+    advance_channel,
+    channel_of_handle,
+    channel_state,
+    reached_end,
+    remember_channel,
+)
+from petdata.ledger_tables import ListingState
+
+COMMIT_MESSAGES: Final = 100  # without photos, before the cursor is written
+LONGEST_ALBUM: Final = 200  # ids from an album's first message to its last: ten parts, 20 apart
+DAY_US: Final = 24 * 3600 * 1_000_000
+
+
+@dataclass(kw_only=True)
+class ChannelHarvest:
+    """One channel in one run."""
+
+    run: Collection
+    live: LiveChannels
+    channel: Channel
+    place: Resolved
+    seen: set[int] = field(default_factory=set)  # messages met while reading again
+
+    async def harvest(self) -> None:
+        await self.fetch_left_over()
+        await self.read_on()
+        if self.run.options.recheck is not None:
+            await self.recheck(before=now() - int(self.run.options.recheck * DAY_US))
+
+    async def fetch_left_over(self) -> None:
+        """Photos that an earlier run had no time for, or could not get."""
+        intake = self.run.intake
+        for state in intake.ledger.pending_listings():
+            if place_of(state.source_id)[0] == self.place.channel_id:
+                await self.fetch(intake.wanted(state.source_id))
+
+    async def read_on(self) -> None:
+        """From the cursor on; from a little before it where the end was reached last time."""
+        run, ledger, id = self.run, self.run.intake.ledger, self.place.channel_id
+        state = channel_state(ledger, id)
+        assert state is not None
+        if state.reached_end_at is not None:
+            again = max(0, state.cursor - run.options.rescan)
+            start = max(0, again - LONGEST_ALBUM)
+        else:
+            start = again = state.cursor
+        window, unsaved, new, stopped = AlbumWindow(after=start), 0, 0, False
+        async for message in self.live.history(self.place, after=start):
+            self.saw(message, is_new=message.message_id > state.cursor)
+            complete = window.add(message)
+            for album in complete:
+                await self.handle(album, after=again)
+            new += message.message_id > state.cursor
+            unsaved += message.message_id > state.cursor
+            if unsaved and (any(a.photos for a in complete) or unsaved >= COMMIT_MESSAGES):
+                advance_channel(ledger, id, window.settled_id, messages=unsaved)
+                unsaved = 0
+            if new == run.options.max_messages:
+                stopped = True
+                break
+        if stopped:
+            advance_channel(ledger, id, window.settled_id, messages=unsaved)
+            return
+        for album in window.flush():
+            await self.handle(album, after=again)
+        self.bury(again, state.cursor)
+        with ledger.transaction():
+            advance_channel(ledger, id, window.settled_id, messages=unsaved)
+            reached_end(ledger, id)
+
+    def saw(self, message: Message, *, is_new: bool) -> None:
+        met = self.run.channels[self.channel.name]
+        if is_new:
+            self.run.counts["read"] += 1
+            met["messages"] += 1
+        else:
+            self.seen.add(message.message_id)
+
+    async def handle(self, album: Album, *, after: int) -> None:
+        """A post. One that begins at `after` or before is only met because others overlap it."""
+        if album.first.message_id <= after:
+            return
+        wanted = self.run.take(album, self.channel, self.channel.handle)
+        if album.photos:
+            self.run.channels[self.channel.name]["posts"] += 1
+        await self.fetch(wanted)
+
+    # Photos
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> None:
+        intake = self.run.intake
+        for photo in wanted:
+            if intake.adopt_photo(photo):
+                continue
+            try:
+                raw = await self.live.photo(self.place, photo.address)
+            except RejectedPhoto as rejected:
+                intake.drop_photo(photo.key, rejected.reason, rejected.detail)
+            except (errors.BadRequestError, errors.ServerError, errors.TimedOutError) as error:
+                intake.postpone_photo(photo.key, type(error).__name__)
+            else:
+                await self.run.examine(photo, raw)
+
+    # What has changed
+
+    def bury(self, after: int, until: int) -> None:
+        """Posts in a part of the channel that was read again, and that were not there any more."""
+        intake = self.run.intake
+        for state in self.listings_between(after, until):
+            listing = intake.ledger.listing_record(state.source_id)
+            if self.seen.isdisjoint(parts_of(listing)):
+                intake.listing_gone(state.source_id)
+
+    def listings_between(self, after: int, until: int) -> Iterator[ListingState]:
+        """Posts that were read and are not gone, by their first message."""
+        ledger = self.run.intake.ledger
+        for message_id in range(after + 1, until + 1):
+            state = ledger.listing_state(post_id(self.place.channel_id, message_id))
+            if state is not None and not state.is_unread and state.outcome != "gone":
+                yield state
+
+    async def recheck(self, *, before: int) -> None:
+        """Open posts that were last read before then: changed ones supersede, deleted ones go."""
+        ledger = self.run.intake.ledger
+        due: list[ListingState] = []
+        parts = 0
+        for state in ledger.due_for_recheck(before):
+            if place_of(state.source_id)[0] != self.place.channel_id or state.is_unread:
+                continue
+            due.append(state)
+            parts += len(parts_of(ledger.listing_record(state.source_id)))
+            if parts >= COMMIT_MESSAGES - 10:
+                await self.look_again(due)
+                due, parts = [], 0
+        if due:
+            await self.look_again(due)
+
+    async def look_again(self, due: Sequence[ListingState]) -> None:
+        intake = self.run.intake
+        ids = {s.source_id: parts_of(intake.ledger.listing_record(s.source_id)) for s in due}
+        asked = sorted({id for parts in ids.values() for id in parts})
+        found = {m.message_id: m for m in await self.live.messages(self.place, asked)}
+        for id, parts in ids.items():
+            messages = tuple(found[part] for part in parts if part in found)
+            if not messages:
+                intake.listing_gone(id)
+                continue
+            self.run.counts["rechecked"] += 1
+            album = Album(messages=messages)
+            if album.photos:
+                await self.fetch(self.run.take(album, self.channel, self.channel.handle))
+            else:
+                intake.listing_gone(id)
+
+
+async def find_channel(run: Collection, live: LiveChannels, channel: Channel) -> Resolved:
+    """The channel as this account can ask for it; its handle is resolved once, and kept.
+
+    Raises ChannelRefused.
+    """
+    ledger = run.intake.ledger
+    known = (
+        channel_of_handle(ledger, channel.handle)
+        if channel.handle is not None
+        else channel_state(ledger, channel.channel_id or 0)
+    )
+    if known is not None and known.access_hash is not None:
+        place = Resolved(channel_id=known.channel_id, access_hash=known.access_hash)
+        _require_asserted(channel, place)
+        try:
+            return await live.look_up(place, channel.name)
+        except errors.ChannelInvalidError:
+            pass  # another account resolved it
+    if channel.handle is None:
+        raise ChannelRefused(
+            f"{channel.name}: an account finds a channel by its handle only; add its handle"
+        )
+    place = await live.resolve(channel.handle)
+    _require_asserted(channel, place)
+    remember_channel(ledger, place.channel_id, handle=channel.handle, access_hash=place.access_hash)
+    return place
+
+
+def _require_asserted(channel: Channel, place: Resolved) -> None:
+    if channel.channel_id not in (None, place.channel_id):
+        raise ChannelRefused(
+            f"{channel.name} has the id {place.channel_id}, not {channel.channel_id}: what was "
+            "asserted may be about another channel"
+        )
+
+
+async def harvest_channel(run: Collection, live: LiveChannels, channel: Channel) -> None:
+    """Raises ChannelRefused where the channel cannot or must not be read."""
+    run.channels[channel.name] = run.channels.get(channel.name, type(run.counts)())
+    place = await find_channel(run, live, channel)
+    try:
+        await ChannelHarvest(run=run, live=live, channel=channel, place=place).harvest()
+    except (errors.ChannelPrivateError, errors.ChannelInvalidError) as error:
+        raise ChannelRefused(f"{channel.name} can no longer be read by this account") from error
