@@ -55,11 +55,12 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
     table = Table(title=f"{report['source']}: {report['outcome']}", title_justify="left")
     table.add_column("")
     table.add_column("count", justify="right")
-    for section in ("listings", "photos"):
-        for name, number in report[section].items():
+    for section in ("messages", "listings", "photos"):
+        for name, number in report.get(section, {}).items():
             if name not in ("found", "stored"):  # counted again under what became of them
                 table.add_row(f"{section}: {name.replace('_', ' ')}", f"{number:,}")
-        table.add_section()
+        if section in report:
+            table.add_section()
     table.add_row("JPEG fetched and kept", f"{report['bytes'] / 1e6:,.1f} MB")
     table.add_row("shards written", f"{report['shards']:,}")
     table.add_row("requests", f"{report['requests']:,}")

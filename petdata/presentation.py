@@ -113,8 +113,9 @@ def print_channels(workspace: Workspace, *, as_json: bool) -> None:
         typer.echo(json.dumps(document, default=str, ensure_ascii=False, indent=2))
         return
     table = Table()
-    for column in ("channel", "id", "up to message", "read", "posts", "photos", "pending", "gone"):
-        table.add_column(column, justify="left" if column == "channel" else "right")
+    table.add_column("channel", no_wrap=True)
+    for column in ("id", "cursor", "read", "posts", "photos", "pending", "gone"):
+        table.add_column(column, justify="right")
     for channel in found:
         numbers = (
             channel.messages,

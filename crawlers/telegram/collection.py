@@ -10,16 +10,17 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from crawlers.telegram.albums import Album
+from crawlers.telegram.albums import MAX_PARTS, WINDOW, Album
 from crawlers.telegram.channels import Channel
 from crawlers.telegram.keywords import Rules
 from crawlers.telegram.listings import SOURCE, is_same_post, listing_of, post_id, url_of
 from petdata.errors import ListingReason, PetdataError, RejectedPhoto
 from petdata.intake import Intake, IntakeConfig, Wanted
+from petdata.ledger_tables import ListingState
 from petdata.listing import Listing
 from petdata.records import Species
 
@@ -81,13 +82,16 @@ class Collection:
     def take(self, album: Album, channel: Channel, handle: str | None) -> list[Wanted]:
         """Record a post, and say which of its photos must be fetched."""
         intake = self.intake
+        id = self.known_id(album) or post_id(album.first.channel_id, album.first.message_id)
+        claims = self._claims(album)
         if not album.photos:
             self.counts["posts_without_photos"] += 1
+            self._bury(claims)
             return []
         self.counts["posts"] += 1
-        id = self.known_id(album) or post_id(album.first.channel_id, album.first.message_id)
+        self._bury(claim for claim in claims if claim.source_id != id)
         url = url_of(album.first.channel_id, album.first.message_id, handle)
-        if any(intake.takedowns.forbids_url(link) for link in links_to(album, handle)):
+        if self._is_taken_down(album, handle, claims):
             self._refuse(id, url, ListingReason.TAKEN_DOWN)
             return []
         listing = listing_of(album, self.rules, source_id=id, basis=channel.basis, handle=handle)
@@ -98,28 +102,55 @@ class Collection:
             if not self._was_refused(id, ListingReason.SPECIES_NOT_WANTED):
                 intake.listing_not_wanted(id, url)
             return []
-        self._join(album, id)
         if self._is_known_otherwise(listing):
             intake.ledger.mark_checked(id, run_id=intake.run_id)
             intake.counts["listing/unchanged"] += 1
             return intake.wanted(id)
         return intake.take_listing(listing)
 
-    def _join(self, album: Album, id: str) -> None:
-        """Posts that an export's reader had made of later parts of this album are none."""
-        for message in album.messages[1:]:
-            part = post_id(message.channel_id, message.message_id)
-            state = self.intake.ledger.listing_state(part)
-            if part != id and state is not None and state.outcome != "gone":
-                self.intake.listing_gone(part)
+    def _claims(self, album: Album) -> list[ListingState]:
+        """What the ledger has of this post's messages, as posts of any extent.
+
+        An export's reader may have made several posts of an album, or one post of several.
+        """
+        ledger, first = self.intake.ledger, album.first
+        found = {post_id(first.channel_id, message.message_id) for message in album.messages}
+        before = range(max(1, first.message_id - WINDOW * MAX_PARTS), first.message_id)
+        addresses = [f"export:{first.channel_id}/{message.message_id}" for message in album.photos]
+        found |= {
+            row["source_id"]
+            for row in ledger.query(
+                "SELECT source_id FROM photos JOIN listings USING (source_id, version) WHERE "
+                f"source_id IN ({_marks(before)}) AND address IN ({_marks(addresses)})",
+                *(post_id(first.channel_id, message_id) for message_id in before),
+                *addresses,
+            )
+        }
+        states = (ledger.listing_state(id) for id in sorted(found))
+        return [state for state in states if state is not None]
+
+    def _bury(self, claims: Iterable[ListingState]) -> None:
+        for state in claims:
+            if state.outcome in ("kept", "pending"):
+                self.intake.listing_gone(state.source_id)
+
+    def _is_taken_down(
+        self, album: Album, handle: str | None, claims: Iterable[ListingState]
+    ) -> bool:
+        """Also where a part of it was forgotten as a post, or a post that it was a part of."""
+        takedowns = self.intake.takedowns
+        ids = {post_id(part.channel_id, part.message_id) for part in album.messages}
+        ids |= {state.source_id for state in claims}
+        return any(takedowns.forbids_identity(f"{SOURCE}/{id}") for id in ids) or any(
+            takedowns.forbids_url(link) for link in links_to(album, handle)
+        )
 
     def known_id(self, album: Album) -> str | None:
         """The identity that a post has already, also where its first message was deleted."""
         addresses = [message.photo for message in album.photos]
-        marks = ", ".join("?" * len(addresses))
         rows = self.intake.ledger.query(
             "SELECT source_id FROM photos WHERE address GLOB 'photo:*' "
-            f"AND address IN ({marks}) LIMIT 1",
+            f"AND address IN ({_marks(addresses)}) LIMIT 1",
             *addresses,
         )
         return str(rows[0]["source_id"]) if rows else None
@@ -149,6 +180,10 @@ class Collection:
             self.intake.keep_photo(wanted.key, canonical)
 
 
+def _marks(values: Sized) -> str:
+    return ", ".join("?" * len(values))
+
+
 def links_to(album: Album, handle: str | None) -> Iterable[str]:
     """Every address at which a part of the post stands."""
     for message in album.messages:
@@ -167,7 +202,7 @@ def collection_report(run: Collection, outcome: str) -> dict[str, Any]:
         "seconds": round(time.monotonic() - run.started, 1),
         "requests": run.counts["requests"],
         "warnings": run.warnings,
-        "messages": dict(sorted(run.counts.items())),
+        "messages": {k: n for k, n in sorted(run.counts.items()) if k != "requests"},
         "channels": {name: dict(sorted(met.items())) for name, met in run.channels.items()},
         "listings": _under(counts, "listing/"),
         "photos": _under(counts, "photo/"),

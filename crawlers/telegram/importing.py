@@ -5,13 +5,15 @@ What the live harvest has read stays as it is: it knows which messages are one a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from crawlers.telegram.albums import group_albums
 from crawlers.telegram.channels import Channel
 from crawlers.telegram.collection import Collection
 from crawlers.telegram.export import ExportChannel
 from crawlers.telegram.listings import place_of
+from crawlers.telegram.messages import Message
 from petdata.errors import Reason, RejectedPhoto
 from petdata.intake import Wanted
 from petdata.ledger_channels import channel_of_handle, channel_state, remember_channel
@@ -31,25 +33,34 @@ def entry_of(run: Collection, part: ExportChannel, channels: Sequence[Channel]) 
 
 async def import_channel(run: Collection, part: ExportChannel, channel: Channel) -> None:
     ledger = run.intake.ledger
-    remember_channel(ledger, part.channel_id)
+    is_new = channel.handle is not None and channel_of_handle(ledger, channel.handle) is None
+    remember_channel(ledger, part.channel_id, handle=channel.handle if is_new else None)
     state = channel_state(ledger, part.channel_id)
     harvested = state.cursor if state is not None else 0
     met = run.channels.setdefault(channel.name, type(run.counts)())
     for pending in ledger.pending_listings():
         if place_of(pending.source_id)[0] == part.channel_id:
             await _read_photos(run, part, run.intake.wanted(pending.source_id))
-    for album in group_albums(part.messages):
-        run.counts["read"] += len(album.messages)
-        met["messages"] += len(album.messages)
-        if album.message_id <= harvested:
-            run.counts["harvested_before"] += len(album.messages)
-            continue
+    # A live album never lies on both sides of the cursor, whatever one inferred here does.
+    for album in group_albums(_behind(harvested, part, run, met)):
         if album.photos:
             met["posts"] += 1
         wanted = run.take(album, channel, channel.handle)
         await _read_photos(run, part, wanted)
     for kind, count in part.skipped.items():
         run.counts[f"messages_skipped/{kind}"] += count
+
+
+def _behind(
+    harvested: int, part: ExportChannel, run: Collection, met: Counter[str]
+) -> Iterator[Message]:
+    for message in part.messages:
+        run.counts["read"] += 1
+        met["messages"] += 1
+        if message.message_id > harvested:
+            yield message
+        else:
+            run.counts["harvested_before"] += 1
 
 
 async def _read_photos(run: Collection, part: ExportChannel, wanted: Sequence[Wanted]) -> None:

@@ -228,3 +228,14 @@ def test_the_end_of_a_long_text_is_read(rules: Rules, part: str) -> None:
     """benchmarks/keywords.py times such texts."""
     text = (part * 4096)[:4060] + "\nУлетел попугай."
     assert understand(text, rules).species is Species.BIRD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "28.12.2019 пропала собака, улица Садовая",
+        "Сегодня у дома СНТ Рассвет, 5 бегает собака, окрас коричневый",
+    ],
+)
+def test_a_number_before_one_animal_does_not_count_it(text: str) -> None:
+    assert understand(text, read_rules()).multi_animal is None
