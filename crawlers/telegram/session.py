@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -56,7 +57,10 @@ def prepare_folder(workspace: Workspace) -> None:
     require_private(folder)
     path = session_path(workspace)
     if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StorageFailure(f"cannot make {path}: {error.strerror}") from error
 
 
 def require_private(path: Path) -> None:
@@ -106,10 +110,29 @@ def _checked(api_id: str, api_hash: str) -> tuple[int, str]:
 def open_client(
     workspace: Workspace, application: tuple[int, str], *, max_wait: int
 ) -> TelegramClient:
-    """One long-lived client. Waits that Telegram asks for are slept up to `max_wait` seconds."""
+    """One long-lived client. Waits that Telegram asks for are slept up to `max_wait` seconds.
+
+    Its session is a copy in memory: only a login writes to the file, so no kill and no full disk
+    can cost the account.
+    """
+    copy = SQLiteSession()
+    with _disk_errors(session_path(workspace)):
+        saved = _saved_session(workspace)
+        copy.set_dc(saved.dc_id, saved.server_address, saved.port)
+        copy.auth_key = saved.auth_key
+        saved.close()
+    return _client(copy, application, max_wait=max_wait)
+
+
+def _saved_session(workspace: Workspace) -> SQLiteSession:
     prepare_folder(workspace)
     require_private(session_path(workspace))
-    session = SQLiteSession(str(session_path(workspace)))
+    return SQLiteSession(str(session_path(workspace)))
+
+
+def _client(
+    session: SQLiteSession, application: tuple[int, str], *, max_wait: int
+) -> TelegramClient:
     session.save_entities = False  # names and phone numbers of people
     return TelegramClient(
         session,
@@ -120,6 +143,18 @@ def open_client(
         app_version=__version__,
         base_logger="petdata.telethon",
     )
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Telethon lets SQLite's errors through."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageFailure(
+            f"cannot read or write {path}: {error}. Mend the disk and start again; if the file "
+            "itself is broken, delete it and log in anew"
+        ) from error
 
 
 def is_loopback(client: TelegramClient) -> bool:
@@ -173,17 +208,18 @@ async def log_in(
     if application is None:
         number = prompt(f"api_id of your own application ({APPLICATIONS_URL})", False)
         application = _checked(number.strip(), prompt("api_hash", True).strip())
-    client = open_client(workspace, application, max_wait=0)
-    try:
-        with plain_errors():
-            await client.connect()
-            if not await client.is_user_authorized():
-                await _sign_in(
-                    client, phone or prompt("phone number of the account", False), prompt
-                )
-    finally:
-        with suppress(ConnectionError):
-            await client.disconnect()
+    with _disk_errors(session_path(workspace)):
+        client = _client(_saved_session(workspace), application, max_wait=0)
+        try:
+            with plain_errors():
+                await client.connect()
+                if not await client.is_user_authorized():
+                    await _sign_in(
+                        client, phone or prompt("phone number of the account", False), prompt
+                    )
+        finally:
+            with suppress(ConnectionError):
+                await client.disconnect()
     api_id, api_hash = application
     path = _credentials_path(workspace)
     previous = os.umask(0o077)
