@@ -18,13 +18,14 @@ from crawlers.telegram.albums import MAX_PARTS, WINDOW, Album
 from crawlers.telegram.channels import Channel
 from crawlers.telegram.keywords import Rules
 from crawlers.telegram.listings import SOURCE, is_same_post, listing_of, post_id, url_of
-from petdata.errors import ListingReason, PetdataError, RejectedPhoto
+from petdata.errors import ListingReason, PetdataError, Reason, RejectedPhoto
 from petdata.intake import Intake, IntakeConfig, Wanted
 from petdata.ledger_tables import ListingState
 from petdata.listing import Listing
 from petdata.records import Species
 
 MOST_PHOTOS: Final = 10  # of an album, by Telegram's own limit
+_NOT_IN_EXPORT: Final = (Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.UNREACHABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,19 @@ class Collection:
         state = self.intake.ledger.listing_state(listing.source_id)
         if state is None or state.content_hash is None or state.outcome not in ("kept", "pending"):
             return False
+        if self.missing_photos(listing.source_id):
+            return False
         return is_same_post(self.intake.ledger.listing_record(listing.source_id), listing)
+
+    def missing_photos(self, source_id: str) -> list[str]:
+        """Addresses of what a post shows and an export did not have."""
+        ledger = self.intake.ledger
+        state = ledger.listing_state(source_id)
+        return [
+            row["address"]
+            for row in (ledger.photos_of(source_id, state.version) if state is not None else [])
+            if row["reason"] in _NOT_IN_EXPORT and row["address"].startswith("export:")
+        ]
 
     async def examine(self, wanted: Wanted, raw: bytes) -> None:
         """Judge the bytes of a photo beside the event loop, and keep or drop it."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from crawlers.telegram.albums import group_albums
 from crawlers.telegram.channels import Channel
 from crawlers.telegram.collection import Collection
 from crawlers.telegram.export import ExportChannel
-from crawlers.telegram.listings import place_of
+from crawlers.telegram.listings import place_of, post_id
 from crawlers.telegram.messages import Message
 from petdata.errors import Reason, RejectedPhoto
 from petdata.intake import Wanted
@@ -45,10 +46,22 @@ async def import_channel(run: Collection, part: ExportChannel, channel: Channel)
     for album in group_albums(_behind(harvested, part, run, met)):
         if album.photos:
             met["posts"] += 1
+        _look_for_missing(run, part, post_id(album.first.channel_id, album.first.message_id))
         wanted = run.take(album, channel, channel.handle)
         await _read_photos(run, part, wanted)
     for kind, count in part.skipped.items():
         run.counts[f"messages_skipped/{kind}"] += count
+
+
+def _look_for_missing(run: Collection, part: ExportChannel, source_id: str) -> None:
+    """A post is read again where this export has a file that an earlier one lacked."""
+    for address in run.missing_photos(source_id):
+        with suppress(RejectedPhoto):
+            part.read_photo(address, run.intake.config.limits)
+            run.intake.ledger.write(
+                "UPDATE listings SET content_hash = NULL WHERE source_id = ?", source_id
+            )
+            return
 
 
 def _behind(
