@@ -292,6 +292,59 @@ def shards_show(
 
 
 @app.command()
+def build(
+    name: Annotated[str, typer.Option(help="Of the release.")] = "pets",
+    version: Annotated[
+        str | None, typer.Option(help="As 1.0.0; without it the next one, by what changed.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="A source to leave out; may be repeated.")
+    ] = None,
+    petface: Annotated[
+        str | None, typer.Option(help="Its lists: none, train or all (the default).")
+    ] = None,
+    min_photos: Annotated[int, typer.Option(help="A smaller identity group is dropped.")] = 1,
+    near_duplicates: Annotated[
+        int, typer.Option(help="Bits within which photos of an identity repeat each other.")
+    ] = 4,
+    leak_bits: Annotated[
+        int, typer.Option(help="Bits within which training may not resemble a test photo.")
+    ] = 10,
+    merge_identities: Annotated[
+        str, typer.Option(help="Identities that share a photo: exact, near or off.")
+    ] = "exact",
+    val_fraction: Annotated[float, typer.Option(help="Of identity groups; 0: none.")] = 0.05,
+    keep_text: Annotated[bool, typer.Option("--keep-text", help="Titles, descriptions.")] = False,
+    keep_source_ids: Annotated[
+        bool, typer.Option("--keep-source-ids", help="For private use: no pseudonyms.")
+    ] = False,
+    multi_animal: Annotated[
+        str, typer.Option(help="Announcements of several animals: drop or keep.")
+    ] = "drop",
+    seed: Annotated[int, typer.Option(help="Of the validation split.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Merge what is here into a release: versioned, leak-checked, a Hugging Face dataset."""
+    from dataset_builder.commands import build_and_print
+    from dataset_builder.options import BuildOptions, petface_choice
+
+    options = BuildOptions(
+        exclude=frozenset(exclude or ()),
+        petface=petface_choice(exclude or (), petface),
+        min_photos=min_photos,
+        near_duplicates=near_duplicates,
+        leak_bits=leak_bits,
+        merge_identities=merge_identities,
+        val_fraction=val_fraction,
+        keep_text=keep_text,
+        keep_source_ids=keep_source_ids,
+        multi_animal=multi_animal,
+        seed=seed,
+    )
+    build_and_print(options, name=name, version=version, as_json=as_json)
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="The workspace of the demo.")] = Path("demo-data"),
     listings: Annotated[int, typer.Option(min=10, max=100_000, help="Size of the site.")] = 300,

@@ -41,7 +41,7 @@ _UNIQUE: Final = {
     *(IMAGE_LEAF, "image.path", "photo_id", "sha256", "original_sha256"),
     *("phash", "thumbnail", "fetched_at"),
 }
-_LAYOUT: Final[dict[str, Any]] = {
+LAYOUT: Final[dict[str, Any]] = {
     "compression": {leaf: "none" if leaf == IMAGE_LEAF else "zstd" for leaf in _LEAVES},
     "use_dictionary": [leaf for leaf in _LEAVES if leaf not in _UNIQUE],
     "write_statistics": [leaf for leaf in _LEAVES if leaf != IMAGE_LEAF],
@@ -73,21 +73,21 @@ def write_shard(path: Path, photos: Iterable[Photo]) -> ShardInfo:
     """
     rows = 0
     digest = hashlib.sha256()
-    with _whole_file(path) as file:
-        writer = pq.ParquetWriter(file, SHARD_SCHEMA, **_LAYOUT)
+    with whole_file(path) as file:
+        writer = pq.ParquetWriter(file, SHARD_SCHEMA, **LAYOUT)
         try:
             for group in _row_groups(photos):
                 rows += len(group)
                 for photo in group:
                     digest.update(_logical_content(photo))
                 batch = pa.RecordBatch.from_pylist([to_row(photo) for photo in group], SHARD_SCHEMA)
-                with _storing(path):
+                with storing(path):
                     writer.write_batch(batch)
-            with _storing(path):
+            with storing(path):
                 writer.close()
         finally:
             writer.is_open = False  # after a failure its destructor would try to go on writing
-    with _storing(path):
+    with storing(path):
         size = path.stat().st_size
     return ShardInfo(name=path.name, rows=rows, bytes=size, fingerprint=digest.hexdigest())
 
@@ -160,21 +160,21 @@ def verify_shard(
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that stands at `path`, durable, once the block has ended; on an error none is left."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with _storing(path):
+        with storing(path):
             file = temporary.open("wb")
         try:
             yield file
-            with _storing(path):
+            with storing(path):
                 file.flush()
                 os.fsync(file.fileno())
         finally:
             with suppress(OSError):  # flushed above, or of no more use
                 file.close()
-        with _storing(path):
+        with storing(path):
             temporary.replace(path)
             sync_folder(path.parent)
     except BaseException:
@@ -184,7 +184,7 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _storing(path: Path) -> Iterator[None]:
+def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

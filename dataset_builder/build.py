@@ -1,0 +1,220 @@
+"""The order of the steps from shards to a release, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from dataset_builder.card import write_card
+from dataset_builder.decisions import Decisions, read_decisions
+from dataset_builder.inputs import InputFile, Rows, input_files, read_rows
+from dataset_builder.layout import plan_files
+from dataset_builder.manifest import (
+    MANIFEST,
+    attrition_steps,
+    build_hash,
+    configs_of,
+    file_entries,
+    files_of_configs,
+    read_manifest,
+    tools,
+)
+from dataset_builder.matching import ThumbnailMatcher, detection
+from dataset_builder.metadata import (
+    attrition_table,
+    byte_index_table,
+    groups_table,
+    leakage,
+    links_table,
+    write_json,
+    write_table,
+)
+from dataset_builder.options import BuildOptions, levels_of
+from dataset_builder.plan import Plan, make_plan
+from dataset_builder.pseudonyms import published_ids, read_key
+from dataset_builder.versions import check_version, latest_release, propose_version, releases_of
+from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
+from petdata.errors import PetdataError
+from petdata.sources import known_sources
+from petdata.takedowns import read_takedowns
+from petdata.workspace import Workspace, make_folder, sync_folder
+
+MEMORY_LIMIT: Final = "2GB"  # of DuckDB; it goes to disk beyond
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    folder: Path
+    manifest: dict[str, Any]
+    written: int  # data files whose bytes are new
+    linked: int
+    is_new: bool  # False: the newest release is this very build
+
+
+def build(
+    workspace: Workspace,
+    options: BuildOptions,
+    *,
+    name: str = "pets",
+    version: str | None = None,
+    say: Say = lambda line: None,
+) -> Built:
+    """Make the next release out of what the workspace holds.
+
+    Raises PetdataError; a build that fails or is killed leaves the releases as they were.
+    """
+    levels = levels_of(known_sources(workspace).values(), options)
+    files = input_files(workspace, levels)
+    decisions = read_decisions(workspace)
+    key = read_key(workspace)
+    folder = workspace.root / "releases" / name
+    with _scratch(workspace) as scratch:
+        say(f"reading {sum(f.rows for f in files):,} rows of {len(files):,} shards")
+        rows = _read(scratch, files, levels, workspace, options)
+        say("planning: duplicates, links, leaks, splits")
+        plan = _plan(scratch, rows, options, decisions)
+        digest, inputs = build_hash(plan, options, decisions.as_json(), key)
+        previous = latest_release(folder)
+        if previous is not None and version is None:
+            manifest = read_manifest(previous)
+            if manifest["build_hash"] == digest:
+                return Built(folder=previous, manifest=manifest, written=0, linked=0, is_new=False)
+        private = [] if options.keep_source_ids else _collected(rows)
+        published = published_ids(key, rows.identities, private)
+        chosen = check_version(folder, version) or propose_version(previous, plan, published)
+        made = _Made(plan=plan, published=published, inputs=inputs, digest=digest)
+        return _write(workspace, made, folder / chosen, say)
+
+
+@contextmanager
+def _scratch(workspace: Workspace) -> Iterator[Path]:
+    """A folder for DuckDB and thumbnails, which is gone afterwards."""
+    make_folder(workspace.root / "cache")
+    with tempfile.TemporaryDirectory(dir=workspace.root / "cache", prefix="build-") as folder:
+        yield Path(folder)
+
+
+def _read(
+    scratch: Path,
+    files: list[InputFile],
+    levels: list[Any],
+    workspace: Workspace,
+    options: BuildOptions,
+) -> Rows:
+    settings: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch)}
+    with duckdb.connect(":memory:", config=settings) as database:
+        takedowns = read_takedowns(workspace.takedowns)
+        return read_rows(database, files, levels, takedowns, options)
+
+
+def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions) -> Plan:
+    matcher = ThumbnailMatcher(rows, scratch)
+    return make_plan(
+        rows, options, matcher, accepted=decisions.accepted, rejected=decisions.rejected
+    )
+
+
+def _collected(rows: Rows) -> list[str]:
+    return [level.source.name for level in rows.levels if level.source.kind == "collected"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    plan: Plan
+    published: list[str]
+    inputs: dict[str, Any]
+    digest: str
+
+
+def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
+    """Everything beside its place, renamed as the last step."""
+    plan, published = made.plan, made.published
+    beside = target.with_name(f".{target.name}.tmp")
+    if beside.exists():  # of a build that was killed
+        shutil.rmtree(beside)
+    make_folder(beside / "metadata")
+    planned = plan_files(plan, published)
+    known = _known_files(workspace)
+    writer = FileWriter(plan, published)
+    data: dict[str, WrittenFile] = {}
+    linked = 0
+    say(f"writing {len(planned):,} files, {sum(f.bytes for f in planned) / 1e9:,.2f} GB of JPEG")
+    for file in planned:
+        if file.fingerprint in known:
+            path, data[file.path] = known[file.fingerprint]
+            link_or_copy(path, beside / file.path)
+            linked += 1
+        else:
+            data[file.path] = writer.write(file, beside / file.path)
+    say("writing metadata, card and manifest")
+    configs = configs_of(plan.rows.levels)
+    write_table(attrition_table(plan, published), beside / "metadata" / "attrition.parquet")
+    write_table(
+        groups_table(plan, published, configs), beside / "metadata" / "identity_groups.parquet"
+    )
+    write_table(links_table(plan, published), beside / "metadata" / "identity_links.parquet")
+    write_table(
+        byte_index_table(beside, [f.path for f in planned]),
+        beside / "metadata" / "byte_index.parquet",
+    )
+    write_json(leakage(plan, detection(plan)), beside / "metadata" / "leakage.json")
+    _write_revoked(plan, beside / "metadata" / "revoked.txt")
+    manifest: dict[str, Any] = {
+        "format": "1.0",
+        "name": target.parent.name,
+        "version": target.name,
+        "variant": "full",
+        "build_hash": made.digest,
+        "options": plan.options.as_json(),
+        "inputs": made.inputs,
+        "configs": files_of_configs(plan, planned, configs),
+        "attrition": attrition_steps(plan),
+        "files": file_entries(data),
+        "tools": tools(),
+    }
+    write_card(beside, plan, manifest)
+    for path in sorted([*(beside / "metadata").iterdir(), *beside.glob("*.*")]):
+        manifest["files"][str(path.relative_to(beside))] = {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+    write_json(manifest, beside / MANIFEST)
+    if target.exists():
+        raise PetdataError(f"{target} exists already: a release is never changed; name another")
+    beside.rename(target)
+    sync_folder(target.parent)
+    return Built(
+        folder=target,
+        manifest=manifest,
+        written=len(planned) - linked,
+        linked=linked,
+        is_new=True,
+    )
+
+
+def _known_files(workspace: Workspace) -> dict[str, tuple[Path, WrittenFile]]:
+    """Data files of every release here, by what they say."""
+    found = {}
+    for release in releases_of(workspace):
+        for fingerprint, (path, entry) in release_files(read_manifest(release)).items():
+            if (release / path).is_file():
+                found[fingerprint] = (release / path, entry)
+    return found
+
+
+def _write_revoked(plan: Plan, path: Path) -> None:
+    """SHA-256 of JPEGs that were taken down, so that mirrors can act."""
+    chosen = pa.array(plan.rows.is_taken_down)
+    hashes = sorted(set(plan.rows.sha256.filter(chosen).to_pylist()))
+    path.write_text("".join(f"{sha256}\n" for sha256 in hashes), encoding="ascii")

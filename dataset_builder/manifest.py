@@ -1,0 +1,123 @@
+"""manifest.json: what a release is made of, and the hash that two equal builds share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from dataset_builder.inputs import logical_digest
+from dataset_builder.layout import PlannedFile
+from dataset_builder.options import PETFACE, BuildOptions, Level
+from dataset_builder.plan import Plan
+from dataset_builder.writing import WrittenFile
+from petdata import __version__
+from petdata.errors import CorruptFile
+from petdata.records import SCHEMA_VERSION
+
+FORMAT: Final = "1.0"
+MANIFEST: Final = "manifest.json"
+TOOLS: Final = ("pyarrow", "duckdb", "numpy")
+
+
+def build_hash(
+    plan: Plan, options: BuildOptions, decisions: Mapping[str, Any], key: bytes
+) -> tuple[str, dict[str, Any]]:
+    """The hash, and the inputs that it is made of. Tools and machines are not."""
+    sources = dict.fromkeys(level.source.name for level in plan.rows.levels)
+    inputs = {
+        "sources": {name: logical_digest(plan.rows, name) for name in sources},
+        "decisions": dict(decisions),
+        "pseudonym_key": hashlib.sha256(b"petdata key " + key).hexdigest(),
+    }
+    content = {
+        "format": FORMAT,
+        "schema": SCHEMA_VERSION,
+        "options": options.as_json(),
+        "inputs": inputs,
+    }
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest(), inputs
+
+
+def configs_of(levels: Sequence[Level]) -> dict[str, list[int]]:
+    """Name -> the levels whose files it has. The first one is the default of `load_dataset`."""
+    numbers = range(len(levels))
+    petface = [n for n in numbers if levels[n].source.name == PETFACE]
+    found = {"all": list(numbers)}
+    if petface:
+        found["no_petface"] = [n for n in numbers if n not in petface]
+        found["petface_train"] = [n for n in numbers if levels[n].lists != "others"]
+    for name in dict.fromkeys(level.source.name for level in levels):
+        found[name] = [n for n in numbers if levels[n].source.name == name]
+    return {name: chosen for name, chosen in found.items() if chosen}
+
+
+def files_of_configs(
+    plan: Plan, files: Sequence[PlannedFile], configs: Mapping[str, Sequence[int]]
+) -> dict[str, dict[str, list[str]]]:
+    """Config -> split -> paths."""
+    found: dict[str, dict[str, list[str]]] = {}
+    level_of = {file.path: int(plan.rows.level[file.rows[0]]) for file in files}
+    for name, levels in configs.items():
+        for file in files:
+            if level_of[file.path] in levels:
+                split = Path(file.path).name.partition("-")[0]
+                found.setdefault(name, {}).setdefault(split, []).append(file.path)
+    return found
+
+
+def attrition_steps(plan: Plan) -> dict[str, dict[str, int]]:
+    """Source -> rows at the input, what each step took, rows that are kept."""
+    rows = plan.rows
+    found: dict[str, dict[str, int]] = {}
+    source = rows.source_number()
+    for number, level in enumerate(rows.levels):
+        here = source == number
+        if np.any(here):
+            found[level.source.name] = {"input": int(np.count_nonzero(here))}
+    for name, reason, count in plan.attrition():
+        found[name][reason] = count
+    for number, level in enumerate(rows.levels):
+        if level.source.name in found and np.any(source == number):
+            kept = int(np.count_nonzero((source == number) & plan.kept))
+            found[level.source.name]["kept"] = kept
+    return found
+
+
+def tools() -> dict[str, str]:
+    return {
+        "petdata": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in TOOLS},
+    }
+
+
+def file_entries(written: Mapping[str, WrittenFile]) -> dict[str, dict[str, Any]]:
+    return {path: asdict(entry) for path, entry in sorted(written.items())}
+
+
+def read_manifest(release: Path) -> dict[str, Any]:
+    """Raises CorruptFile."""
+    path = release / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("name", "version", "variant", "build_hash", "files", "configs", "options"):
+            manifest[name]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(
+            f"{path} cannot be read ({error!r}): {release} is no release, or not a whole one; "
+            "build it again, or pull it again"
+        ) from error
+    if str(manifest.get("format", "")).split(".")[0] != FORMAT.split(".")[0]:
+        raise CorruptFile(
+            f"{path} has format {manifest.get('format')}, this petdata reads {FORMAT}"
+        )
+    return dict(manifest)

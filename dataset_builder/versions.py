@@ -1,0 +1,83 @@
+"""Semantic versions of releases: what was added is minor, what was removed or re-split is major."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from dataset_builder.manifest import MANIFEST
+from dataset_builder.metadata import photo_ids
+from dataset_builder.plan import SPLITS, Plan
+from petdata.errors import PetdataError
+from petdata.workspace import Workspace
+
+_VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise PetdataError(f"version {text!r}: write it as 1.0.0")
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def check_version(folder: Path, version: str | None) -> str | None:
+    """Raises PetdataError for a name or version that is none, or that exists."""
+    if not _NAME.fullmatch(folder.name):
+        raise PetdataError(f"--name {folder.name!r}: letters, digits, . _ and - only")
+    if version is None:
+        return None
+    parse_version(version)
+    if (folder / version).exists():
+        raise PetdataError(f"{folder / version} exists already: a release is never changed")
+    return version
+
+
+def versions_in(folder: Path) -> list[Path]:
+    """Whole releases of one name, the newest last."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+    return sorted(
+        (path for path in found if (path / MANIFEST).is_file()),
+        key=lambda path: parse_version(path.name),
+    )
+
+
+def latest_release(folder: Path) -> Path | None:
+    found = versions_in(folder)
+    return found[-1] if found else None
+
+
+def releases_of(workspace: Workspace) -> Iterator[Path]:
+    folder = workspace.root / "releases"
+    for name in sorted(folder.iterdir()) if folder.is_dir() else ():
+        yield from versions_in(name)
+
+
+def propose_version(previous: Path | None, plan: Plan, published: Sequence[str]) -> str:
+    if previous is None:
+        return "1.0.0"
+    table = pq.read_table(
+        previous / "metadata" / "attrition.parquet", columns=["photo_id", "split"]
+    )
+    before = {
+        id: split
+        for id, split in zip(table["photo_id"].to_pylist(), table["split"].to_pylist(), strict=True)
+        if split is not None
+    }
+    kept = np.flatnonzero(plan.kept)
+    ids = photo_ids(plan, published, kept)
+    after = dict(zip(ids, (SPLITS[split] for split in plan.split[kept].tolist()), strict=True))
+    major, minor, patch = parse_version(previous.name)
+    if any(after.get(id) != split for id, split in before.items()):
+        return f"{major + 1}.0.0"
+    if len(after) > len(before):
+        return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"

@@ -1,0 +1,216 @@
+"""Planned files become Parquet: rows from the shards, pixels by the byte index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataset_builder.appearances import Indices
+from dataset_builder.inputs import PRIVATE, TEXTS, Rows
+from dataset_builder.layout import PlannedFile
+from dataset_builder.plan import Plan
+from petdata.byte_index import PhotoReader
+from petdata.errors import CorruptFile, StorageFailure
+from petdata.records import IMAGE_TYPE, SHARD_SCHEMA
+from petdata.shards import LAYOUT, ROW_GROUP_BYTES, ROW_GROUP_ROWS, storing, whole_file
+from petdata.workspace import make_folder, sync_folder
+
+TABLES_AT_ONCE: Final = 48  # shards whose columns are in memory, some 3 MB each
+_COLUMNS: Final = [name for name in SHARD_SCHEMA.names if name != "image"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenFile:
+    """What the manifest says of a data file."""
+
+    rows: int
+    bytes: int
+    sha256: str
+    fingerprint: str
+
+
+class FileWriter:
+    """Writes the files of one plan."""
+
+    def __init__(self, plan: Plan, published: Sequence[str]) -> None:
+        self.plan = plan
+        self.published = published
+        self.reader = PhotoReader([file.path for file in plan.rows.files])
+        self._tables: OrderedDict[int, pa.Table] = OrderedDict()
+        self._private = np.array(
+            [
+                level.source.kind == "collected" and not plan.options.keep_source_ids
+                for level in plan.rows.levels
+            ]
+        )
+
+    def write(self, planned: PlannedFile, path: Path) -> WrittenFile:
+        """Raises CorruptFile, naming the shard, where its pixels are not what they were."""
+        make_folder(path.parent)
+        with whole_file(path) as file:
+            hashing = _HashingFile(file)
+            with storing(path):
+                writer = pq.ParquetWriter(pa.PythonFile(hashing, "w"), SHARD_SCHEMA, **LAYOUT)
+            try:
+                for part in _row_groups(self.plan.rows, planned.rows):
+                    table = self._table(part)
+                    with storing(path):
+                        writer.write_table(table, row_group_size=len(part))
+                with storing(path):
+                    writer.close()
+            finally:
+                writer.is_open = False
+        path.chmod(0o444)
+        return WrittenFile(
+            rows=len(planned.rows),
+            bytes=hashing.size,
+            sha256=hashing.digest.hexdigest(),
+            fingerprint=planned.fingerprint,
+        )
+
+    def _table(self, part: Indices) -> pa.Table:
+        rows = self.plan.rows
+        columns = self._columns_of(part)
+        ids = [self.published[identity] for identity in rows.identity[part].tolist()]
+        hashes = columns["sha256"].to_pylist()
+        photo_ids = [f"{id}/{sha256[:12]}" for id, sha256 in zip(ids, hashes, strict=True)]
+        replaced: dict[str, Any] = {
+            "photo_id": pa.array(photo_ids, pa.string()),
+            "identity_id": pa.array(ids, pa.string()),
+            "image": self._images(part, photo_ids, hashes),
+        }
+        hidden = pa.array(self._private[rows.level[part]])
+        for name in PRIVATE:
+            nothing = pa.scalar(None, columns.schema.field(name).type)
+            replaced[name] = pa.compute.if_else(hidden, nothing, columns[name])
+        if not self.plan.options.keep_text:
+            for name in TEXTS:
+                replaced[name] = pa.nulls(len(part), columns.schema.field(name).type)
+        return pa.table(
+            [replaced[n] if n in replaced else columns[n] for n in SHARD_SCHEMA.names],
+            schema=SHARD_SCHEMA,
+        )
+
+    def _columns_of(self, part: Indices) -> pa.Table:
+        """The rows' columns but for the pixels, in the order asked for."""
+        rows = self.plan.rows
+        files, places = rows.file[part], rows.row[part]
+        order = np.argsort(files, kind="stable")
+        tables = [
+            self._shard(int(number)).take(pa.array(places[order][files[order] == number]))
+            for number in np.unique(files)
+        ]
+        back = np.empty(len(part), np.int64)
+        back[order] = np.arange(len(part))
+        return pa.concat_tables(tables).combine_chunks().take(pa.array(back))
+
+    def _shard(self, number: int) -> pa.Table:
+        if number in self._tables:
+            self._tables.move_to_end(number)
+            return self._tables[number]
+        path = self.plan.rows.files[number].path
+        try:
+            table = pq.read_table(path, columns=_COLUMNS, use_threads=False, partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise _corrupt(path, str(error)) from error
+        self._tables[number] = table
+        if len(self._tables) > TABLES_AT_ONCE:
+            self._tables.popitem(last=False)
+        return table
+
+    def _images(self, part: Indices, photo_ids: Sequence[str], hashes: Sequence[str]) -> pa.Array:
+        rows = self.plan.rows
+        jpegs = []
+        for index, sha256 in zip(part.tolist(), hashes, strict=True):
+            file, row = int(rows.file[index]), int(rows.row[index])
+            jpeg = self.reader.read(file, row)
+            if jpeg is None or hashlib.sha256(jpeg).hexdigest() != sha256:
+                path = rows.files[file].path
+                raise _corrupt(path, f"row {row}: the photo is not the one that was collected")
+            jpegs.append(jpeg)
+        paths = [f"{photo_id}.jpg" for photo_id in photo_ids]
+        return pa.StructArray.from_arrays(
+            [pa.array(jpegs, pa.binary()), pa.array(paths, pa.string())], fields=list(IMAGE_TYPE)
+        )
+
+
+class _HashingFile:
+    """A file that is hashed as it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""
+
+    def writable(self) -> bool:
+        return True
+
+
+def _row_groups(rows: Rows, chosen: Indices) -> Iterator[Indices]:
+    start, size = 0, 0
+    for place, length in enumerate(rows.bytes[chosen].tolist()):
+        size += length
+        if size >= ROW_GROUP_BYTES or place - start + 1 == ROW_GROUP_ROWS:
+            yield chosen[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(chosen):
+        yield chosen[start:]
+
+
+def _corrupt(path: Path, what: str) -> CorruptFile:
+    return CorruptFile(
+        f"{path}: {what}: restore it from a copy, or collect or import it again; nothing else is "
+        "affected"
+    )
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let one file stand in two releases; a copy where links are not possible."""
+    make_folder(target.parent)
+    try:
+        os.link(source, target)
+    except OSError:
+        temporary = target.with_name(f".{target.name}.tmp")
+        try:
+            shutil.copyfile(source, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o444)
+            temporary.replace(target)
+        except OSError as error:
+            raise StorageFailure(f"cannot write {target}: {error.strerror}") from error
+    sync_folder(target.parent)
+
+
+def release_files(manifest: Mapping[str, Any]) -> dict[str, tuple[str, WrittenFile]]:
+    """Fingerprint -> path and what the manifest says of it."""
+    return {
+        entry["fingerprint"]: (path, WrittenFile(**entry))
+        for path, entry in manifest["files"].items()
+        if "fingerprint" in entry
+    }
