@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def kept(self) -> Mask:
-        return self.reason == KEPT
+        return np.asarray(self.reason == KEPT, np.bool_)
 
     def drop(self, name: str, marked: Mask) -> None:
         """Give the rows that are still kept and marked their reason."""
