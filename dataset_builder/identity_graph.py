@@ -76,6 +76,8 @@ def join(rows: Rows, links: Iterable[Link]) -> Groups:
     upward: dict[int, list[int]] = defaultdict(list)  # identity -> earlier identities
     for link in links:
         a, b = sorted((link.first, link.second), key=lambda i: int(first_row[i]))
+        if max(rows.level[link.first_row], rows.level[link.second_row]) > level[b]:
+            continue  # PetFace's train list knows nothing of its others
         if level[a] == level[b]:
             peers[int(level[a])].append(link)
         else:
