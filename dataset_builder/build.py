@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dataset_builder.card import write_card
 from dataset_builder.decisions import Decisions, read_decisions
-from dataset_builder.inputs import InputFile, Rows, input_files, read_rows
+from dataset_builder.inputs import Rows, input_files, read_rows
 from dataset_builder.layout import plan_files
 from dataset_builder.manifest import (
     MANIFEST,
@@ -74,15 +74,13 @@ def build(
 
     Raises PetdataError; a build that fails or is killed leaves the releases as they were.
     """
-    levels = levels_of(known_sources(workspace).values(), options)
-    files = input_files(workspace, levels)
     decisions = read_decisions(workspace)
     key = read_key(workspace)
     folder = workspace.root / "releases" / name
     with _scratch(workspace) as scratch:
-        say(f"reading {sum(f.rows for f in files):,} rows of {len(files):,} shards")
-        rows = _read(scratch, files, levels, workspace, options)
-        say("planning: duplicates, links, leaks, splits")
+        say("reading what the shards say of their photos")
+        rows = read_inputs(workspace, options)
+        say(f"planning for {len(rows):,} photos of {len(rows.files):,} shards")
         plan = _plan(scratch, rows, options, decisions)
         digest, inputs = build_hash(plan, options, decisions.as_json(), key)
         previous = latest_release(folder)
@@ -105,17 +103,15 @@ def _scratch(workspace: Workspace) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _read(
-    scratch: Path,
-    files: list[InputFile],
-    levels: list[Any],
-    workspace: Workspace,
-    options: BuildOptions,
-) -> Rows:
-    settings: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch)}
-    with duckdb.connect(":memory:", config=settings) as database:
-        takedowns = read_takedowns(workspace.takedowns)
-        return read_rows(database, files, levels, takedowns, options)
+def read_inputs(workspace: Workspace, options: BuildOptions) -> Rows:
+    """Every row of every shard that the options don't leave out. Raises PetdataError."""
+    levels = levels_of(known_sources(workspace).values(), options)
+    files = input_files(workspace, levels)
+    with _scratch(workspace) as scratch:
+        settings: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch)}
+        with duckdb.connect(":memory:", config=settings) as database:
+            takedowns = read_takedowns(workspace.takedowns)
+            return read_rows(database, files, levels, takedowns, options)
 
 
 def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions) -> Plan:
