@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-TERMINAL_INTERVAL_S: Final = 0.5
-LOG_INTERVAL_S: Final = 30.0  # where stderr is no terminal
-NOT_DROPPED: Final = frozenset({"photo/stored", "photo/kept", "photo/postponed", "photo/reposted"})
+from petdata.progress_line import (
+    LOG_INTERVAL_S,
+    TERMINAL_INTERVAL_S,
+    StderrConsole,
+    commonest_reasons,
+)
 
-
-class StderrConsole(Console):
-    """Goes quiet when nobody reads stderr any more, where rich would exit in the middle of work."""
-
-    def __init__(self, *, soft_wrap: bool = False) -> None:
-        super().__init__(stderr=True, highlight=False, soft_wrap=soft_wrap)
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        with Path(os.devnull).open("w") as nothing:  # for what is still buffered
-            os.dup2(nothing.fileno(), self.file.fileno())
+__all__ = ["StderrConsole", "commonest_reasons", "print_report", "show_progress"]
 
 
 async def show_progress(console: Console, line: Callable[[], str]) -> None:
@@ -38,16 +29,6 @@ async def show_progress(console: Console, line: Callable[[], str]) -> None:
         while True:
             await asyncio.sleep(TERMINAL_INTERVAL_S)
             status.update(line())
-
-
-def commonest_reasons(counts: Mapping[str, int], most: int = 3) -> list[tuple[str, int]]:
-    """The commonest reasons for which photos were dropped."""
-    dropped = {
-        name.removeprefix("photo/"): count
-        for name, count in counts.items()
-        if name.startswith("photo/") and name not in NOT_DROPPED
-    }
-    return sorted(dropped.items(), key=lambda item: -item[1])[:most]
 
 
 def print_report(console: Console, report: Mapping[str, Any]) -> None:

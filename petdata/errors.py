@@ -39,6 +39,10 @@ class Reason(StrEnum):
     OPTED_OUT = "opted_out"
     LISTING_DROPPED = "listing_dropped"
     SUPERSEDED = "superseded"  # the listing changed before its photos were in a shard
+    # found in a data set's own lists and folders
+    SEVERAL_IDENTITIES = "several_identities"
+    NO_IDENTITY = "no_identity"
+    NESTED_FOLDER = "nested_folder"  # deeper than the data set's layout goes
 
 
 class ListingReason(StrEnum):

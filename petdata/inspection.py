@@ -15,7 +15,7 @@ from petdata.ledger_channels import known_channels, post_at
 from petdata.ledger_lock import Holder, read_holder
 from petdata.ledger_tables import ChannelState, ShardRecord
 from petdata.shards import ShardInfo, read_photos, verify_shard
-from petdata.sources import known_sources
+from petdata.sources import find_source, known_sources
 from petdata.takedowns import telegram_post
 from petdata.workspace import Workspace
 
@@ -168,6 +168,7 @@ def _photos_of_no_shard(ledger: Ledger) -> Iterator[str]:
 
 def _compare(ledger: Ledger, shard: ShardRecord, workspace: Workspace) -> Iterator[str]:
     """Row by row: the ledger's photos of a shard and the shard's rows are the same, in order."""
+    is_imported = find_source(ledger.source, workspace).kind != "collected"
     path = workspace.shards(ledger.source) / shard.name
     rows = [
         (photo.photo_id, photo.sha256, photo.listing_version, photo.position)
@@ -177,7 +178,7 @@ def _compare(ledger: Ledger, shard: ShardRecord, workspace: Workspace) -> Iterat
         row["row"]: (
             f"{ledger.source}/{row['source_id']}/{row['sha256'][:12]}",
             row["sha256"],
-            row["version"],
+            None if is_imported else row["version"],
             row["position"],
         )
         for row in ledger.query(
