@@ -345,6 +345,26 @@ def build(
 
 
 @app.command()
+def stats(
+    release: Annotated[
+        str | None, typer.Argument(help="A folder, NAME or NAME@VERSION; else the newest.")
+    ] = None,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Of what is collected and imported, unbuilt.")
+    ] = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on standard output.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write a page: charts, photos, tables.")
+    ] = None,
+) -> None:
+    """Show photos per identity by source, split and species; what each step of the build took."""
+    from dataset_builder.stats_command import stats_and_print
+
+    stats_and_print(release, shards=shards, as_json=as_json, as_csv=as_csv, page=page)
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="The workspace of the demo.")] = Path("demo-data"),
     listings: Annotated[int, typer.Option(min=10, max=100_000, help="Size of the site.")] = 300,

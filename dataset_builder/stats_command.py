@@ -1,0 +1,161 @@
+"""What `petdata stats` prints: tables, JSON or CSV; the page is dataset_builder.stats_page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dataset_builder.open_release import find_release
+from dataset_builder.paper import CITATION, TABLE_2, TOTAL
+from dataset_builder.stats import (
+    DDOF,
+    Line,
+    Stats,
+    ordered_steps,
+    release_stats,
+    shard_stats,
+)
+from petdata.errors import PetdataError
+from petdata.workspace import find_workspace
+
+
+def stats_and_print(
+    release: str | None, *, shards: bool, as_json: bool, as_csv: bool, page: Path | None
+) -> None:
+    if shards and release is not None:
+        raise PetdataError(f"stats of {release} or of the shards (--shards), not both")
+    if as_json and as_csv:
+        raise PetdataError("--json or --csv, not both")
+    workspace = find_workspace()
+    folder = None if shards else find_release(workspace, release)
+    stats = shard_stats(workspace) if folder is None else release_stats(folder)
+    if as_json:
+        typer.echo(json.dumps(document(stats), ensure_ascii=False, indent=2))
+    elif as_csv:
+        write_csv(stats)
+    else:
+        _print_tables(stats)
+    if page is not None:
+        typer.echo(f"{page} written", err=True)
+
+
+def document(stats: Stats) -> dict[str, Any]:
+    """Everything, with what the paper says beside it."""
+    rows = {name: asdict(count) for name, count in TABLE_2.items()} | {"total": asdict(TOTAL)}
+    return stats.as_json() | {"paper": {"citation": CITATION, "table_2": rows}}
+
+
+def write_csv(stats: Stats) -> None:
+    """One line each; an empty source, split or species stands for all of them."""
+    names = [column.name for column in fields(Line)]
+    header = [f"standard_deviation_ddof{DDOF}" if name == "deviation" else name for name in names]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([getattr(line, name) for name in names] for line in stats.lines)
+
+
+def _print_tables(stats: Stats) -> None:
+    console = Console(highlight=False)
+    console.print(_lines_table(stats))
+    console.print(_attrition_table(stats))
+    if any(part.validation for part in stats.balance):
+        console.print(_balance_table(stats))
+    console.print(_paper_table(stats))
+    console.print(CITATION, soft_wrap=True)
+
+
+def _lines_table(stats: Stats) -> Table:
+    table = Table(title=f"{stats.title}: photos per identity")
+    for name in ("", "source", "split", "species"):
+        table.add_column(name)
+    for name in ("photos", "identities", "min", "max", "mean", "median", f"std (ddof {DDOF})"):
+        table.add_column(name, justify="right")
+    for line in shown_lines(stats):
+        table.add_row(
+            line.stage,
+            line.source or "all",
+            line.split or "all",
+            line.species or "all",
+            f"{line.photos:,}",
+            f"{line.identities:,}",
+            f"{line.minimum:,}",
+            f"{line.maximum:,}",
+            f"{line.mean:.2f}",
+            f"{line.median:g}",
+            f"{line.deviation:.2f}",
+            end_section=line.source is not None and line.species is None and line.split is None,
+        )
+    return table
+
+
+def shown_lines(stats: Stats) -> list[Line]:
+    """Source by source, before and after; then all sources. Sums over splits of one species and
+    over sources of one split are only in JSON and CSV."""
+    found = []
+    for source in [*stats.sources, None]:
+        for stage in ("before", "after"):
+            lines = [line for line in stats.lines if (line.stage, line.source) == (stage, source)]
+            if source is None:
+                lines = [line for line in lines if line.species is None]
+            elif stage == "after":
+                lines = [line for line in lines if line.split or not line.species]
+            lines.sort(key=lambda line: (line.split or "~", line.species or "~"))
+            found += lines
+    return found
+
+
+def _attrition_table(stats: Stats) -> Table:
+    table = Table(title="photos, step by step")
+    table.add_column("step")
+    for source in stats.sources:
+        table.add_column(source, justify="right")
+    for step in ("input", *ordered_steps(stats.attrition), "kept"):
+        counts = (steps.get(step, 0) for steps in stats.attrition.values())
+        table.add_row(step.replace("_", " "), *(f"{count:,}" for count in counts))
+    return table
+
+
+def _balance_table(stats: Stats) -> Table:
+    table = Table(title=f"identity groups held out: {stats.val_fraction:.1%} asked for")
+    table.add_column("by")
+    table.add_column("")
+    for name in ("train", "validation", "share", "expected by chance"):
+        table.add_column(name, justify="right")
+    for part in stats.balance:
+        low, high = part.expected(stats.val_fraction)
+        table.add_row(
+            part.by,
+            part.value,
+            f"{part.train:,}",
+            f"{part.validation:,}",
+            f"{part.share:.1%}",
+            f"{low:.1%} to {high:.1%}",
+        )
+    return table
+
+
+def _paper_table(stats: Stats) -> Table:
+    table = Table(title="beside table 2 of the paper")
+    table.add_column("source")
+    for name in ("photos", "paper", "identities", "paper", "mean", "paper"):
+        table.add_column(name, justify="right")
+    for source, count in [*TABLE_2.items(), (None, TOTAL)]:
+        ours = stats.line("before", source)
+        table.add_row(
+            source or "total",
+            f"{ours.photos:,}" if ours else "-",
+            f"{count.photos:,}",
+            f"{ours.identities:,}" if ours else "-",
+            f"{count.identities:,}",
+            f"{ours.mean:.2f}" if ours else "-",
+            f"{count.mean:.2f}",
+        )
+    return table
