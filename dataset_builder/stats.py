@@ -180,7 +180,7 @@ def shard_stats(workspace: Workspace) -> Stats:
     """Of what is collected and imported: the current rows of all shards."""
     files = input_files(workspace, levels_of(known_sources(workspace).values(), BuildOptions()))
     with _database() as database:
-        database.register("current", _current_rows(files))
+        database.register("current", current_rows(files))
         try:
             database.execute(
                 """
@@ -213,7 +213,8 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
         yield database
 
 
-def _current_rows(files: Sequence[InputFile]) -> pa.Table:
+def current_rows(files: Sequence[InputFile]) -> pa.Table:
+    """path, row, is_current: what the ledger says of each row."""
     rows = [len(file.is_current) for file in files]
     paths = np.repeat(np.arange(len(files), dtype=np.int32), rows)
     return pa.table(
@@ -357,6 +358,24 @@ def ordered_steps(attrition: dict[str, dict[str, int]]) -> list[str]:
     """Every step that took a photo of any source, in the order of the build."""
     found = {step for steps in attrition.values() for step in steps} - {"input", "kept"}
     return sorted(found, key=_place)
+
+
+def shown_lines(stats: Stats) -> list[Line]:
+    """Source by source: before the build by species, after it by split and species, all of each.
+
+    Sums over the splits of a species, and all sources by species, are only in JSON and CSV.
+    """
+    found = []
+    for source in [*stats.sources, None]:
+        for stage in ("before", "after"):
+            lines = [line for line in stats.lines if (line.stage, line.source) == (stage, source)]
+            if source is None:
+                lines = [line for line in lines if line.species is None]
+            elif stage == "after":
+                lines = [line for line in lines if line.split or not line.species]
+            lines.sort(key=lambda line: (line.split or "~", line.species or "~"))
+            found += lines
+    return found
 
 
 def _balance(database: duckdb.DuckDBPyConnection) -> list[Balance]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -22,9 +23,12 @@ from dataset_builder.stats import (
     ordered_steps,
     release_stats,
     shard_stats,
+    shown_lines,
 )
+from dataset_builder.stats_page import stats_page
+from dataset_builder.stats_photos import release_sheets, shard_sheets
 from petdata.errors import PetdataError
-from petdata.workspace import find_workspace
+from petdata.workspace import find_workspace, make_folder, write_whole
 
 
 def stats_and_print(
@@ -44,6 +48,9 @@ def stats_and_print(
     else:
         _print_tables(stats)
     if page is not None:
+        sheets = shard_sheets(workspace) if folder is None else release_sheets(folder)
+        make_folder(page.parent)
+        write_whole(page, stats_page(stats, sheets).encode())
         typer.echo(f"{page} written", err=True)
 
 
@@ -73,17 +80,18 @@ def _print_tables(stats: Stats) -> None:
 
 
 def _lines_table(stats: Stats) -> Table:
-    table = Table(title=f"{stats.title}: photos per identity")
-    for name in ("", "source", "split", "species"):
-        table.add_column(name)
-    for name in ("photos", "identities", "min", "max", "mean", "median", f"std (ddof {DDOF})"):
+    table = _table(f"{stats.title}: photos per identity", "source")
+    for name in ("photos", "identities", "min", "max", "mean", "median", f"std\nddof {DDOF}"):
         table.add_column(name, justify="right")
+    previous: str | None = ""
     for line in shown_lines(stats):
+        if line.source != previous:
+            if previous != "":
+                table.add_section()
+            table.add_row(f"[bold]{line.source or 'all sources'}[/]")
+            previous = line.source
         table.add_row(
-            line.stage,
-            line.source or "all",
-            line.split or "all",
-            line.species or "all",
+            f"  {line.split or line.stage}{', ' if line.species else ''}{line.species or ''}",
             f"{line.photos:,}",
             f"{line.identities:,}",
             f"{line.minimum:,}",
@@ -91,30 +99,18 @@ def _lines_table(stats: Stats) -> Table:
             f"{line.mean:.2f}",
             f"{line.median:g}",
             f"{line.deviation:.2f}",
-            end_section=line.source is not None and line.species is None and line.split is None,
         )
     return table
 
 
-def shown_lines(stats: Stats) -> list[Line]:
-    """Source by source, before and after; then all sources. Sums over splits of one species and
-    over sources of one split are only in JSON and CSV."""
-    found = []
-    for source in [*stats.sources, None]:
-        for stage in ("before", "after"):
-            lines = [line for line in stats.lines if (line.stage, line.source) == (stage, source)]
-            if source is None:
-                lines = [line for line in lines if line.species is None]
-            elif stage == "after":
-                lines = [line for line in lines if line.split or not line.species]
-            lines.sort(key=lambda line: (line.split or "~", line.species or "~"))
-            found += lines
-    return found
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    return table
 
 
 def _attrition_table(stats: Stats) -> Table:
-    table = Table(title="photos, step by step")
-    table.add_column("step")
+    table = _table("photos, step by step", "step")
     for source in stats.sources:
         table.add_column(source, justify="right")
     for step in ("input", *ordered_steps(stats.attrition), "kept"):
@@ -124,10 +120,10 @@ def _attrition_table(stats: Stats) -> Table:
 
 
 def _balance_table(stats: Stats) -> Table:
-    table = Table(title=f"identity groups held out: {stats.val_fraction:.1%} asked for")
-    table.add_column("by")
+    title = f"identity groups held out for validation: {stats.val_fraction:.1%} asked for"
+    table = _table(title, "by")
     table.add_column("")
-    for name in ("train", "validation", "share", "expected by chance"):
+    for name in ("train", "validation", "share", "99 % by chance"):
         table.add_column(name, justify="right")
     for part in stats.balance:
         low, high = part.expected(stats.val_fraction)
@@ -143,8 +139,7 @@ def _balance_table(stats: Stats) -> Table:
 
 
 def _paper_table(stats: Stats) -> Table:
-    table = Table(title="beside table 2 of the paper")
-    table.add_column("source")
+    table = _table("before the build, beside table 2 of the paper", "source")
     for name in ("photos", "paper", "identities", "paper", "mean", "paper"):
         table.add_column(name, justify="right")
     for source, count in [*TABLE_2.items(), (None, TOTAL)]:
