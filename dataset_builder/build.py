@@ -41,7 +41,13 @@ from dataset_builder.metadata import (
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
-from dataset_builder.versions import check_version, latest_release, propose_version, releases_of
+from dataset_builder.versions import (
+    check_name,
+    check_version,
+    latest_release,
+    propose_version,
+    releases_of,
+)
 from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
 from petdata.errors import PetdataError
 from petdata.sources import known_sources
@@ -74,9 +80,10 @@ def build(
 
     Raises PetdataError; a build that fails or is killed leaves the releases as they were.
     """
+    folder = workspace.root / "releases" / check_name(name)
+    checked = check_version(folder, version)
     decisions = read_decisions(workspace)
     key = read_key(workspace)
-    folder = workspace.root / "releases" / name
     with _scratch(workspace) as scratch:
         say("reading what the shards say of their photos")
         rows = read_inputs(workspace, options)
@@ -90,7 +97,7 @@ def build(
                 return Built(folder=previous, manifest=manifest, written=0, linked=0, is_new=False)
         private = [] if options.keep_source_ids else _collected(rows)
         published = published_ids(key, rows.identities, private)
-        chosen = check_version(folder, version) or propose_version(previous, plan, published)
+        chosen = checked or propose_version(previous, plan, published)
         made = _Made(plan=plan, published=published, inputs=inputs, digest=digest)
         return _write(workspace, made, folder / chosen, say)
 

@@ -27,10 +27,15 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2]), int(match[3])
 
 
+def check_name(name: str) -> str:
+    """Raises PetdataError for what is no name of a release."""
+    if not _NAME.fullmatch(name):
+        raise PetdataError(f"--name {name!r}: letters, digits, . _ and - only")
+    return name
+
+
 def check_version(folder: Path, version: str | None) -> str | None:
-    """Raises PetdataError for a name or version that is none, or that exists."""
-    if not _NAME.fullmatch(folder.name):
-        raise PetdataError(f"--name {folder.name!r}: letters, digits, . _ and - only")
+    """Raises PetdataError for a version that is none, or that exists."""
     if version is None:
         return None
     parse_version(version)
