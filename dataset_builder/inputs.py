@@ -288,7 +288,9 @@ def logical_digest(rows: Rows, source: str) -> str:
     chosen = np.isin(
         rows.level, [n for n, lv in enumerate(rows.levels) if lv.source.name == source]
     )
-    lines = np.char.add(rows.content[chosen], np.where(rows.is_current[chosen], b"+", b"-"))
+    state = np.where(rows.is_current[chosen], b"+", b"-")
+    state = np.where(rows.is_taken_down[chosen], b"x", state)
+    lines = np.char.add(rows.content[chosen], state)
     ids = rows.photo_ids.take(pa.array(np.flatnonzero(chosen))).to_pylist()
     digest = hashlib.sha256()
     for line in sorted(f"{id} {line.decode()}" for id, line in zip(ids, lines, strict=True)):

@@ -365,6 +365,23 @@ def stats(
 
 
 @app.command()
+def diff(
+    before: Annotated[
+        str, typer.Argument(help="A release: its folder, NAME or NAME@VERSION.", metavar="A")
+    ],
+    after: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Every photo's change, as Parquet.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was added, removed, changed or moved between two releases, and why."""
+    from dataset_builder.diff_command import compare_and_print
+
+    compare_and_print(before, after, output=output, as_json=as_json)
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="The workspace of the demo.")] = Path("demo-data"),
     listings: Annotated[int, typer.Option(min=10, max=100_000, help="Size of the site.")] = 300,
