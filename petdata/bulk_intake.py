@@ -107,12 +107,12 @@ class BulkIntake:
         self.counts: Counter[str] = Counter()  # "photo/kept", "photo/truncated", "known", "bytes"
         self.on_progress: Callable[[], None] = lambda: None
         self._examine = examine
-        self._shards = workspace.shards(source)
+        self.shards = workspace.shards(source)
         self._batch = _Batch()
         self._last = ("", KnownIdentity())
         self.ledger = Ledger(workspace.ledger(source), source=source)
         try:
-            make_folder(self._shards)
+            make_folder(self.shards)
             self.run_id = self.ledger.start_run(command)
             self._recover()
         except OSError as error:
@@ -192,7 +192,7 @@ class BulkIntake:
         shard = None
         if first is not None:
             shard_id = len(self.ledger.shards())
-            path = self._shards / f"part-{shard_id:05d}.parquet"
+            path = self.shards / f"part-{shard_id:05d}.parquet"
             info = write_shard(path, chain([first], photos))
             shard = ShardRecord(
                 shard_id=shard_id,
@@ -218,7 +218,7 @@ class BulkIntake:
             position = known.next_position
             verdict = self._verdict(original, found, known)
             canonical = found if isinstance(found, CanonicalJpeg) else None
-            batch.outcomes.append(_outcome(original, position, verdict, canonical))
+            batch.outcomes.append(_outcome(original, known, verdict, canonical))
             if verdict is None and canonical is not None:
                 known.add(original.address, canonical.sha256)
                 self.counts["photo/kept"] += 1
@@ -287,7 +287,7 @@ class BulkIntake:
 
     def _recover(self) -> None:
         """Bring the folder back to what the ledger says, whenever the last run ended."""
-        for leftover in self._shards.glob(".*.tmp"):
+        for leftover in self.shards.glob(".*.tmp"):
             leftover.unlink()
         unfinished = self._unfinished_shard()
         if unfinished is not None:
@@ -302,15 +302,15 @@ class BulkIntake:
     def _unfinished_shard(self) -> Path | None:
         """What a kill between rename and commit left: the next shard, not known to the ledger."""
         known = {shard.name for shard in self.ledger.shards()}
-        unknown = {path.name for path in self._shards.glob("part-*.parquet")} - known
+        unknown = {path.name for path in self.shards.glob("part-*.parquet")} - known
         unfinished = f"part-{len(known):05d}.parquet"
         if strangers := sorted(unknown - {unfinished}):
             raise CorruptFile(
-                f"{self._shards} holds {', '.join(strangers[:3])}, which the ledger "
+                f"{self.shards} holds {', '.join(strangers[:3])}, which the ledger "
                 f"{self.ledger.path} does not know: restore the ledger that belongs to these "
                 "shards, or move the shards away"
             )
-        return self._shards / unfinished if unknown else None
+        return self.shards / unfinished if unknown else None
 
 
 def _settled(
@@ -322,17 +322,18 @@ def _settled(
 
 def _outcome(
     original: Original,
-    position: int,
+    known: KnownIdentity,
     verdict: Refusal | None,
     canonical: CanonicalJpeg | None,
 ) -> ImportedPhoto:
     reason, detail = verdict or (None, None)
     photo = ImportedPhoto(
         source_id=original.source_id,
-        position=position,
+        position=known.next_position,
         address=original.address,
         reason=reason,
         detail=detail,
+        is_retried=original.address in known.retried,
     )
     if canonical is None:
         return photo

@@ -25,7 +25,11 @@ shards_app = typer.Typer(help="Look at what was collected.", no_args_is_help=Tru
 telegram_app = typer.Typer(
     help="Collect posts and photos from Telegram channels that you may use.", no_args_is_help=True
 )
+import_app = typer.Typer(
+    help="Read data sets that lie on this machine into shards.", no_args_is_help=True
+)
 app.add_typer(crawl_app, name="crawl")
+app.add_typer(import_app, name="import")
 app.add_typer(telegram_app, name="telegram")
 app.add_typer(shards_app, name="shards")
 
@@ -46,6 +50,13 @@ Keywords = Annotated[
     list[Path] | None, typer.Option(help="A TOML file that adds to the keyword rules.")
 ]
 ShardMegabytes = Annotated[float, typer.Option(min=0.01, help="JPEG bytes in a shard, in MB.")]
+
+DataSetPath = Annotated[
+    Path, typer.Argument(help="The folder, or the archive as downloaded.", metavar="PATH")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that decode; without it one a core.")
+]
 
 
 def main() -> None:
@@ -256,6 +267,106 @@ def telegram_channels(as_json: AsJson = False) -> None:
     from petdata.workspace import find_workspace
 
     print_channels(find_workspace(), as_json=as_json)
+
+
+@import_app.command("dogs-world")
+def import_dogs_world(
+    path: DataSetPath,
+    workers: Workers = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Import Dogs-World: photos of exactly one dog; run it again to go on."""
+    from dataset_builder.importing import data_set, import_and_print
+
+    job = data_set("dogs-world", path)
+    import_and_print(job, workers=workers, shard_mb=shard_mb, as_json=as_json)
+
+
+@import_app.command("lcw")
+def import_lcw(
+    path: DataSetPath,
+    workers: Workers = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Import Labeled Cats in the Wild; run it again to go on."""
+    from dataset_builder.importing import data_set, import_and_print
+
+    job = data_set("lcw", path)
+    import_and_print(job, workers=workers, shard_mb=shard_mb, as_json=as_json)
+
+
+@import_app.command("petface")
+def import_petface(
+    path: DataSetPath,
+    families: Annotated[
+        str, typer.Option(help="Comma-separated: cat, dog, rabbit, hamster, ...")
+    ] = "cat,dog",
+    workers: Workers = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Import PetFace: the folder with its archives, or what they unpack to.
+
+    Its lists go to source_split, its verification pairs to a table beside the shards.
+    """
+    from dataset_builder.importing import import_and_print, petface_families
+
+    job = petface_families(path, [name.strip() for name in families.split(",") if name.strip()])
+    import_and_print(job, workers=workers, shard_mb=shard_mb, as_json=as_json)
+
+
+@import_app.command("cat-individual-images")
+def import_cat_individual_images(
+    path: DataSetPath,
+    workers: Workers = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Import Cat Individual Images, a test set; run it again to go on."""
+    from dataset_builder.importing import data_set, import_and_print
+
+    job = data_set("cat-individual-images", path)
+    import_and_print(job, workers=workers, shard_mb=shard_mb, as_json=as_json)
+
+
+@import_app.command("dogfacenet")
+def import_dogfacenet(
+    path: DataSetPath,
+    workers: Workers = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Import DogFaceNet, a test set: the 224 archive, Zenodo's folder or a Parquet mirror."""
+    from dataset_builder.importing import data_set, import_and_print
+
+    job = data_set("dogfacenet", path)
+    import_and_print(job, workers=workers, shard_mb=shard_mb, as_json=as_json)
+
+
+@import_app.command("folder")
+def import_folder(
+    path: DataSetPath,
+    source: Annotated[str, typer.Option(help="As petdata.toml declares it.")],
+    layout: Annotated[
+        str, typer.Option(help="identity-folders: PATH/<identity>/<photo>; or real-pets.")
+    ] = "identity-folders",
+    manifest: Annotated[
+        Path | None, typer.Option(help="A CSV with photo, identity, ... instead of a layout.")
+    ] = None,
+    species: Annotated[
+        str | None, typer.Option(help="Of all photos, where the manifest does not say it.")
+    ] = None,
+    workers: Workers = None,
+    shard_mb: ShardMegabytes = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Import photos of your own; run it again to go on, or to take what is new."""
+    from dataset_builder.importing import import_and_print, own_photos
+
+    job = own_photos(path, source, layout=layout, manifest=manifest, species=species)
+    import_and_print(job, workers=workers, shard_mb=shard_mb, as_json=as_json)
 
 
 @shards_app.command("list")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from petdata.errors import ListingReason, Reason
 from petdata.ledger import Ledger, now
 from petdata.ledger_tables import ShardRecord
+
+# Looked for again by the next run: what is mended outside must not need a new ledger.
+RETRIED: Final = (Reason.UNREACHABLE, Reason.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class ImportedPhoto:
     address: str  # where it lies inside the data set
     reason: Reason | None = None  # None: kept
     detail: str | None = None
+    is_retried: bool = False  # takes the place of an earlier outcome
     original_sha256: str | None = None
     sha256: str | None = None
     phash: str | None = None
@@ -32,6 +37,7 @@ class KnownIdentity:
     """What the ledger, and a batch on its way there, have of an identity."""
 
     addresses: set[str] = field(default_factory=set)
+    retried: set[str] = field(default_factory=set)  # addresses whose outcome may be replaced
     kept: set[str] = field(default_factory=set)  # sha256
     next_position: int = 0
 
@@ -46,11 +52,15 @@ class KnownIdentity:
 def known_identity(ledger: Ledger, source_id: str) -> KnownIdentity:
     known = KnownIdentity()
     for row in ledger.query(
-        "SELECT address, iif(outcome = 'kept', sha256, NULL) AS sha256 FROM photos "
-        "WHERE source_id = ? AND version = 1",
+        "SELECT position, address, reason, iif(outcome = 'kept', sha256, NULL) AS sha256 "
+        "FROM photos WHERE source_id = ? AND version = 1",
         source_id,
     ):
-        known.add(row["address"], row["sha256"])
+        if row["reason"] in RETRIED:
+            known.retried.add(row["address"])
+        else:
+            known.add(row["address"], row["sha256"])
+        known.next_position = max(known.next_position, row["position"] + 1)
     return known
 
 
@@ -69,6 +79,11 @@ def record_batch(
         for photo in outcomes:
             is_kept = photo.reason is None
             assert shard is not None or not is_kept
+            if photo.is_retried:
+                ledger.write(
+                    "DELETE FROM photos WHERE source_id = ? AND version = 1 AND address = ?",
+                    *(photo.source_id, photo.address),
+                )
             ledger.write(
                 "INSERT INTO photos (source_id, version, position, address, outcome, reason, "
                 "detail, original_sha256, sha256, phash, width, height, bytes, shard_id, row) "
