@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from dataset_builder.card import write_card
+from dataset_builder.croissant import write_croissant
 from dataset_builder.decisions import Decisions, read_decisions
 from dataset_builder.inputs import Rows, input_files, read_rows
 from dataset_builder.layout import plan_files
@@ -187,6 +188,7 @@ def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
         "tools": tools(),
     }
     write_card(beside, plan, manifest)
+    write_croissant(beside, plan, manifest)
     for path in sorted([*(beside / "metadata").iterdir(), *beside.glob("*.*")]):
         manifest["files"][str(path.relative_to(beside))] = {
             "bytes": path.stat().st_size,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import duckdb
 
-from dataset_builder.front_matter import front_matter, species_of
+from dataset_builder.front_matter import front_matter, ordered_configs, species_of
 from dataset_builder.paper import CITATION
 from dataset_builder.plan import SPLITS, Plan
 from dataset_builder.stats import DDOF, Line, Stats, attrition_stats, ordered_steps, shown_lines
@@ -105,7 +105,7 @@ def _head(manifest: Mapping[str, Any], stats: Stats) -> dict[str, str]:
         "val_fraction": f"{stats.val_fraction:.1%}",
         "build_hash": manifest["build_hash"],
         "options": ", ".join(f"`{k}` {json.dumps(v)}" for k, v in sorted(options.items())),
-        "tools": ", ".join(f"{k} {v}" for k, v in manifest["tools"].items()),
+        "tools": ", ".join(f"{k} {v}" for k, v in sorted(manifest["tools"].items())),
         "paper": CITATION,
     }
 
@@ -126,7 +126,8 @@ def _counts(line: Line) -> tuple[str, str]:
 
 def _configs(manifest: Mapping[str, Any]) -> str:
     rows = []
-    for name, splits in manifest["configs"].items():
+    for name in ordered_configs(manifest):
+        splits = manifest["configs"][name]
         sizes = [
             f"{split} {sum(manifest['files'][path]['rows'] for path in splits[split]):,}"
             for split in sorted(splits, key=SPLITS.index)

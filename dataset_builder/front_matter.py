@@ -31,7 +31,8 @@ def front_matter(manifest: Mapping[str, Any], sources: Mapping[str, Source], sta
     lines += ["task_categories:", "- image-feature-extraction"]
     lines += ["tags:", *(f"- {tag}" for tag in ("re-identification", "animals", *species))]
     lines += ["size_categories:", f"- {size_category(total.photos if total else 0)}", "configs:"]
-    for name, splits in manifest["configs"].items():
+    for name in ordered_configs(manifest):
+        splits = manifest["configs"][name]
         lines.append(f"- config_name: {json.dumps(name)}")
         if name == "all":
             lines.append("  default: true")
@@ -40,6 +41,11 @@ def front_matter(manifest: Mapping[str, Any], sources: Mapping[str, Source], sta
             lines += [f"  - split: {split}", "    path:"]
             lines += [f"    - {json.dumps(path)}" for path in splits[split]]
     return "\n".join(lines) + "\n"
+
+
+def ordered_configs(manifest: Mapping[str, Any]) -> list[str]:
+    """The default first, then by name: a manifest read again has another order."""
+    return sorted(manifest["configs"], key=lambda name: (name != "all", name))
 
 
 def _licence(licences: Iterable[str | None]) -> list[str]:

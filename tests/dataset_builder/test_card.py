@@ -104,7 +104,7 @@ def test_names_that_yaml_reads_otherwise_stay_names(release: Path) -> None:
     manifest["configs"] = {"on": manifest["configs"]["lcw"], "12": manifest["configs"]["lcw"]}
     text = front_matter(manifest, SOURCES, release_stats(release))
     data = DatasetCard(f"---\n{text}---\n").data.to_dict()
-    assert [entry["config_name"] for entry in data["configs"]] == ["on", "12"]
+    assert [entry["config_name"] for entry in data["configs"]] == ["12", "on"]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,11 @@ def test_a_recipe_says_so_and_what_was_kept_too(release: Path) -> None:
     assert "Titles and descriptions are in this release" in text
     assert "For private use only" in text
     assert DatasetCard(text).data.to_dict()["language"] == ["ru"]
+
+
+def test_a_card_written_again_is_the_same(release: Path) -> None:
+    text = card(release, read_manifest(release), SOURCES)
+    assert text == (release / "README.md").read_text()
 
 
 def test_the_card_has_the_figures_of_the_log() -> None:
