@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import duckdb
 
-from dataset_builder.manifest import read_manifest
+from dataset_builder.manifest import read_manifest, read_revoked
 from dataset_builder.options import PETFACE
 from petdata.errors import CorruptFile, StorageFailure
 
@@ -54,7 +54,7 @@ def compare(before: Path, after: Path, output: Path | None = None) -> Difference
         try:
             for name, release, manifest in zip("ab", (before, after), manifests, strict=True):
                 _load(database, name, release, manifest, _own_files(manifests, name))
-            _find_changes(database, manifests[1], _revoked(after))
+            _find_changes(database, manifests[1], read_revoked(after))
             if output is not None:
                 _write(database, output)
             return _summary(database, manifests)
@@ -105,14 +105,6 @@ def _load(
         + ("" if own_files else " LIMIT 0"),
         {"paths": [str(release / path) for path in data]},
     )
-
-
-def _revoked(release: Path) -> list[str]:
-    path = release / "metadata" / "revoked.txt"
-    try:
-        return path.read_text(encoding="ascii").split()
-    except (OSError, ValueError) as error:
-        raise CorruptFile(f"{path} cannot be read ({error})") from error
 
 
 def _find_changes(

@@ -121,3 +121,12 @@ def read_manifest(release: Path) -> dict[str, Any]:
             f"{path} has format {manifest.get('format')}, this petdata reads {FORMAT}"
         )
     return dict(manifest)
+
+
+def read_revoked(release: Path) -> list[str]:
+    """SHA-256 of the JPEGs that were taken down before the release. Raises CorruptFile."""
+    path = release / "metadata" / "revoked.txt"
+    try:
+        return path.read_text(encoding="ascii").split()
+    except (OSError, ValueError) as error:
+        raise CorruptFile(f"{path} cannot be read ({error})") from error

@@ -493,6 +493,19 @@ def diff(
 
 
 @app.command()
+def verify(
+    release: Annotated[
+        str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Decode no photo.")] = False,
+) -> None:
+    """Hold a release to its manifest: files, rows, splits, leaks, sums. Exit code 1 on a problem."""
+    from dataset_builder.verify_command import verify_and_print
+
+    verify_and_print(release, quick=quick)
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="The workspace of the demo.")] = Path("demo-data"),
     listings: Annotated[int, typer.Option(min=10, max=100_000, help="Size of the site.")] = 300,

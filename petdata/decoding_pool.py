@@ -49,12 +49,15 @@ class Submitted:
 
 
 class DecodingPool:
-    """A context manager. Left on an error it stops its processes where they are."""
+    """A context manager. Left on an error it stops its processes where they are.
+
+    `workers`: None is one a core; 0 decodes in this process, and dies with a decoder.
+    """
 
     def __init__(
         self, workers: int | None = None, limits: Limits | None = None, examine: Examine = examine
     ) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
         self._limits = limits or Limits()
         self._examine = examine
         self._executor: ProcessPoolExecutor | None = None
@@ -75,12 +78,16 @@ class DecodingPool:
     @property
     def is_full(self) -> bool:
         """Take a result before submitting more."""
-        most = _PHOTOS_PER_WORKER * self.workers
+        most = max(1, _PHOTOS_PER_WORKER * self.workers)
         return self._photos >= most or self._bytes >= _BYTES_UNDER_WAY
 
     def submit(self, raw: bytes) -> Submitted:
         self._photos += 1
         self._bytes += len(raw)
+        if self.workers == 0:
+            future: Future[CanonicalJpeg | Refusal] = Future()
+            future.set_result(self._examine(raw, self._limits))
+            return Submitted(raw, future)
         if self._executor is None:
             self._executor = _start(self.workers)
         try:
@@ -120,12 +127,13 @@ def _start(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_prepare_process,
+        initializer=prepare_process,
         initargs=(os.getpid(),),
     )
 
 
-def _prepare_process(parent: int) -> None:
+def prepare_process(parent: int) -> None:
+    """For processes of a pool: they leave Ctrl-C to the parent, and die with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     # A killed parent cannot say goodbye, and its children would wait for work for ever.
     prctl = getattr(ctypes.CDLL(None), "prctl", None)

@@ -111,7 +111,7 @@ def read_photos(paths: Iterable[Path], *, with_image: bool = True) -> Iterator[P
 
 def read_photo(path: Path, row: int) -> Photo:
     """One row of a shard, through its whole row group."""
-    file = _open_shard(path)
+    file = open_shard(path)
     start = 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
@@ -140,7 +140,7 @@ def verify_shard(
         for row, photo in enumerate(_read_shard(path, with_image=True)):
             rows += 1
             digest.update(_logical_content(photo))
-            problems = [*_id_problems(photo), *_image_problems(photo, limits)]
+            problems = list(photo_problems(photo, limits))
             key = (photo.photo_id, photo.listing_version)
             if key in seen:
                 problems.append("stands in the shard twice")
@@ -154,6 +154,12 @@ def verify_shard(
         size = path.stat().st_size
         found = ShardInfo(name=path.name, rows=rows, bytes=size, fingerprint=digest.hexdigest())
         yield from _differences(path, found, recorded)
+
+
+def photo_problems(photo: Photo, limits: Limits = DEFAULT_LIMITS) -> Iterator[str]:
+    """Where a photo's ids, hashes, sizes and thumbnail are not those of its bytes."""
+    yield from _id_problems(photo)
+    yield from _image_problems(photo, limits)
 
 
 # Writing
@@ -233,7 +239,8 @@ def _as_text(value: bytes | date) -> str:
 # Reading
 
 
-def _open_shard(path: Path) -> pq.ParquetFile:
+def open_shard(path: Path) -> pq.ParquetFile:
+    """Raises CorruptFile for what is no Parquet, or has another schema."""
     try:
         file = pq.ParquetFile(
             path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True
@@ -268,7 +275,7 @@ def _check_schema(path: Path, schema: pa.Schema) -> None:
 
 
 def _read_shard(path: Path, with_image: bool) -> Iterator[Photo]:
-    file = _open_shard(path)
+    file = open_shard(path)
     columns = [name for name in SHARD_SCHEMA.names if with_image or name != "image"]
     batches = file.iter_batches(batch_size=_READ_ROWS, columns=columns, use_threads=False)
     row = 0
