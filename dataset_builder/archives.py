@@ -396,7 +396,7 @@ def _check_single(files: Zip | Tar, key: Key) -> None:
 
 
 def name_in_both(first: Zip | Tar, second: Zip | Tar, key: Key) -> str | None:
-    """A name that two archives have, or that one archive has twice."""
+    """Where a name stands in the first that the second has too, or that one archive has twice."""
     if first is second:
         twice = first.hashes[1:][first.hashes[1:] == first.hashes[:-1]]
     else:
@@ -407,7 +407,7 @@ def name_in_both(first: Zip | Tar, second: Zip | Tar, key: Key) -> str | None:
     for member in first.members():
         name = key(member.path)
         if int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) in wanted:
-            return name
+            return member.path
     return None
 
 

@@ -46,7 +46,7 @@ from petdata.workspace import Workspace, make_folder
 class BulkConfig:
     shard_bytes: int = 64 * 2**20  # of JPEG in a shard; docs/record.md says why
     shard_outcomes: int = 50_000  # photos, dropped ones too, that wait for one commit
-    workers: int | None = None  # None: one a core
+    workers: int | None = None  # None: one a core; 0: none, this process decodes
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ def original(identity: str, number: int, raw: bytes | None = None) -> Original:
 
 
 def run(root: Path, originals: Iterable[Original], **config: int) -> BulkIntake:
-    settings = BulkConfig(**{"workers": 1, **config})
+    settings = BulkConfig(**{"workers": 0, **config})
     with BulkIntake(Workspace(root=root), "lcw", settings) as intake:
         intake.take(originals)
     return intake
