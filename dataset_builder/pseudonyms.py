@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from petdata.errors import CorruptFile
+from petdata.ledger import Ledger
+from petdata.sources import known_sources
 from petdata.workspace import Workspace, make_folder, write_whole
 
 KEY_BYTES: Final = 32
 DIGITS: Final = 16  # hex digits of a pseudonym: 64 bits
+_PSEUDONYM: Final = re.compile(rf"[a-z0-9_-]+/[0-9a-f]{{{DIGITS}}}")
 
 
 def read_key(workspace: Workspace, *, create: bool = True) -> bytes:
@@ -55,3 +59,22 @@ def published_ids(key: bytes, identities: Sequence[str], private: Iterable[str])
     return [
         pseudonym(key, name) if name.partition("/")[0] in hidden else name for name in identities
     ]
+
+
+def real_id(workspace: Workspace, published: str) -> str | None:
+    """The identity here that a release calls so: under its own id, or by its pseudonym."""
+    source, _, source_id = published.partition("/")
+    path = workspace.ledger(source)
+    if source not in known_sources(workspace) or not path.exists():
+        return None
+    with Ledger(path, source=source, read_only=True) as ledger:
+        if ledger.listing_state(source_id) is not None:
+            return published
+        if not _PSEUDONYM.fullmatch(published) or not key_path(workspace).exists():
+            return None
+        key = read_key(workspace, create=False)
+        for row in ledger.query("SELECT source_id FROM listings"):
+            name = f"{source}/{row['source_id']}"
+            if pseudonym(key, name) == published:
+                return name
+    return None

@@ -28,13 +28,20 @@ telegram_app = typer.Typer(
 import_app = typer.Typer(
     help="Read data sets that lie on this machine into shards.", no_args_is_help=True
 )
+links_app = typer.Typer(
+    help="Look at identities that share a photo, and decide.", no_args_is_help=True
+)
 app.add_typer(crawl_app, name="crawl")
 app.add_typer(import_app, name="import")
 app.add_typer(telegram_app, name="telegram")
 app.add_typer(shards_app, name="shards")
+app.add_typer(links_app, name="links")
 
 SourceName = Annotated[
     str | None, typer.Argument(help="One source, e.g. pet911; without it all that are here.")
+]
+IdentityName = Annotated[
+    str, typer.Argument(help="As a release or the workspace has it, e.g. pet911/rl518787.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
@@ -499,10 +506,42 @@ def verify(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Decode no photo.")] = False,
 ) -> None:
-    """Hold a release to its manifest: files, rows, splits, leaks, sums. Exit code 1 on a problem."""
+    """Hold a release to its manifest: files, photos, splits, leaks, sums. Exit code 1 if broken."""
     from dataset_builder.verify_command import verify_and_print
 
     verify_and_print(release, quick=quick)
+
+
+@links_app.command("show")
+def links_show(
+    release: Annotated[
+        str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file to write.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Pairs on the page.")] = 200,
+) -> None:
+    """Write a page of the pairs of identities that share a photo: near ones first."""
+    from dataset_builder.links_command import show_links
+
+    show_links(release, output, most)
+
+
+@links_app.command("accept")
+def links_accept(first: IdentityName, second: IdentityName) -> None:
+    """These two are one animal: the next build joins them."""
+    from dataset_builder.links_command import decide_and_print
+
+    decide_and_print(first, second, "accepted")
+
+
+@links_app.command("reject")
+def links_reject(first: IdentityName, second: IdentityName) -> None:
+    """These two are not one animal, whatever photo they share: the next build keeps them apart."""
+    from dataset_builder.links_command import decide_and_print
+
+    decide_and_print(first, second, "rejected")
 
 
 @app.command()
