@@ -9,6 +9,7 @@ from typing import Final
 
 WIDTH, HEIGHT = 420, 190  # of a histogram, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 46, 6, 10, 28  # room for labels
+CHARACTER: Final = 7  # width of a digit
 EXACT: Final = 10  # sizes up to here have a bin of their own
 LOG_FROM: Final = 50  # a tallest bar so many times the lowest needs a logarithmic scale
 
@@ -52,8 +53,8 @@ def histogram(before: Mapping[int, int], after: Mapping[int, int]) -> str:
         return share * (base - TOP)
 
     step = (WIDTH - LEFT - RIGHT) / len(edges)
+    free = 0.0  # where the next label may begin
     parts = [_axis(tick, base - height(tick)) for tick in _ticks(top, logarithmic)]
-    every = max(1, math.ceil(len(edges) / 14))
     for index, (a, b) in enumerate(edges):
         x = LEFT + index * step
         label = str(a) if a == b else f"{a}-{b}"
@@ -64,10 +65,10 @@ def histogram(before: Mapping[int, int], after: Mapping[int, int]) -> str:
             + _bar("after", x + step * 0.22, step * 0.56, height(filled[index]), base)
             + "</g>"
         )
-        if index % every == 0:
-            parts.append(
-                f"<text x='{x + step / 2:.1f}' y='{base + 15}' class='middle'>{label}</text>"
-            )
+        middle, half = x + step / 2, CHARACTER * len(label) / 2
+        if middle - half >= free:
+            parts.append(_text(middle, base + 15, "middle", label))
+            free = middle + half + CHARACTER
     scale = "logarithmic scale" if logarithmic else "linear scale"
     return (
         f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' class='chart' role='img' "
@@ -77,22 +78,28 @@ def histogram(before: Mapping[int, int], after: Mapping[int, int]) -> str:
 
 
 def _bar(kind: str, x: float, width: float, height: float, base: float) -> str:
+    # Colours of attributes are for readers that do not apply the page's styles to a drawing.
+    colour = "fill='none' stroke='#777'" if kind == "before" else "fill='#2f6f8f'"
     return (
-        f"<rect class='{kind}' x='{x:.1f}' y='{base - height:.1f}' width='{width:.1f}' "
+        f"<rect class='{kind}' {colour} x='{x:.1f}' y='{base - height:.1f}' width='{width:.1f}' "
         f"height='{height:.1f}'/>"
     )
 
 
 def _axis(tick: int, y: float) -> str:
     return (
-        f"<line class='grid' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y:.1f}' y2='{y:.1f}'/>"
-        f"<text x='{LEFT - 6}' y='{y + 4:.1f}' class='end'>{short(tick)}</text>"
+        f"<line class='grid' stroke='#ccc' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y:.1f}' "
+        f"y2='{y:.1f}'/>" + _text(LEFT - 6, y + 4, "end", short(tick))
     )
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f"<text x='{x:.1f}' y='{y:.1f}' font-size='11' text-anchor='{anchor}'>{text}</text>"
 
 
 def _ticks(top: int, logarithmic: bool) -> list[int]:
     if logarithmic:
-        return [0, *(10**power for power in range(int(math.log10(top)) + 1))]
+        return [10**power for power in range(int(math.log10(top)) + 1)]
     step = 10 ** int(math.log10(top))
     step = next(s for s in (step // 5 or 1, step // 2 or 1, step, 2 * step) if top / s <= 5)
     return list(range(0, top + 1, step))
@@ -114,6 +121,7 @@ def share_bar(share: float, low: float, high: float) -> str:
     return (
         f"<svg viewBox='0 0 100 12' class='share' preserveAspectRatio='none' role='img' "
         f"aria-label='{label}'><title>{label}</title>"
-        f"<rect class='band' x='{left:.1f}' y='2' width='{width:.1f}' height='8'/>"
-        f"<rect class='{kind}' x='{min(mark, 98):.1f}' y='0' width='2' height='12'/></svg>"
+        f"<rect class='band' fill='#b9d3de' x='{left:.1f}' y='2' width='{width:.1f}' height='8'/>"
+        f"<rect class='{kind}' fill='#2f6f8f' x='{min(mark, 98):.1f}' y='0' width='2' "
+        "height='12'/></svg>"
     )

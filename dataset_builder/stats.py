@@ -21,6 +21,7 @@ import pyarrow as pa
 from dataset_builder.inputs import InputFile, input_files
 from dataset_builder.manifest import read_manifest
 from dataset_builder.options import BuildOptions, levels_of
+from dataset_builder.plan import SPLITS
 from petdata.errors import CorruptFile
 from petdata.sources import known_sources
 from petdata.workspace import Workspace
@@ -361,7 +362,7 @@ def ordered_steps(attrition: dict[str, dict[str, int]]) -> list[str]:
 
 
 def shown_lines(stats: Stats) -> list[Line]:
-    """Source by source: before the build by species, after it by split and species, all of each.
+    """Source by source: before the build by species, after it by split and species, sums first.
 
     Sums over the splits of a species, and all sources by species, are only in JSON and CSV.
     """
@@ -373,7 +374,8 @@ def shown_lines(stats: Stats) -> list[Line]:
                 lines = [line for line in lines if line.species is None]
             elif stage == "after":
                 lines = [line for line in lines if line.split or not line.species]
-            lines.sort(key=lambda line: (line.split or "~", line.species or "~"))
+            order = [None, *SPLITS]
+            lines.sort(key=lambda line: (order.index(line.split), line.species or ""))
             found += lines
     return found
 

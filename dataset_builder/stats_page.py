@@ -33,6 +33,7 @@ section { background: var(--card); border-radius: 14px; padding: 18px 20px; marg
   box-shadow: 0 1px 3px rgb(0 0 0 / .12); color: var(--soft); font-size: 14px; }
 .tiles b { display: block; font-size: 24px; line-height: 1.25; color: var(--ink);
   font-variant-numeric: tabular-nums; }
+ul { padding-left: 18px; margin: 12px 0 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
@@ -45,8 +46,7 @@ tr.sum td { font-weight: 600; }
 td.indent { padding-left: 14px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 20px; }
 .chart { width: 100%; height: auto; display: block; }
-.chart text { font-size: 11px; fill: var(--soft); }
-.middle { text-anchor: middle; } .end { text-anchor: end; }
+.chart text { fill: var(--soft); }
 .grid { stroke: var(--line); }
 rect.before { fill: none; stroke: var(--soft); }
 rect.after, .key.after { fill: var(--accent); background: var(--accent); }
@@ -281,10 +281,14 @@ def _paper(stats: Stats) -> str:
                     f"{count.mean:.2f}",
                     f"{ours.minimum} to {ours.maximum}" if ours else "-",
                     spread,
-                    html.escape(count.remark),
                 ],
                 "" if source else "sum",
             )
         )
-    head = ["", "photos", "paper", "identities", "paper", "mean", "paper", "range", "paper", ""]
-    return _table(head, rows)
+    head = ["", "photos", "paper", "identities", "paper", "mean", "paper", "range", "paper"]
+    remarks = "".join(
+        f"<li>{source or 'total'}: {html.escape(count.remark)}</li>"
+        for source, count in [*TABLE_2.items(), (None, TOTAL)]
+        if count.remark
+    )
+    return f"{_table(head, rows)}<ul class='soft'>{remarks}</ul>"

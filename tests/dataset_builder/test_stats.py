@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import Shown, plan_of
 
 from dataset_builder.stats import (
     STEPS,
@@ -111,7 +112,11 @@ def test_attrition_names_every_step_in_the_order_of_the_build(tmp_path: Path) ->
     }
     assert list(stats.attrition["pet911"])[1:-1] == ordered_steps(stats.attrition)
     assert stats.attrition["telegram"] == {"input": 3, "kept": 3}
-    assert STEPS.index("leak") < STEPS.index("duplicate_photo")
+
+
+def test_the_steps_are_those_of_a_plan() -> None:
+    made, _ = plan_of([Shown("pet911/1", "a"), Shown("dogfacenet/1", "b")])
+    assert tuple(dict.fromkeys(reason.partition(":")[0] for reason in made.reasons)) == STEPS
 
 
 def random_rows(seed: int, count: int = 3_000) -> list[Row]:

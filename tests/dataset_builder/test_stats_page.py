@@ -95,7 +95,7 @@ def test_the_rows_of_the_page_are_the_numbers_of_the_release(release: Path) -> N
     assert ["test", "dog", "3", "1", "3", "3", "3.00", "3", "0.00"] in rows
     leak = next(row for row in rows if row[0] == "leak: dogfacenet")
     assert leak[1:] == ["0", "2", "0", "0", "0"]  # sources in the order of their names
-    paper = next(row for row in rows if row[0] == "pet911" and len(row) == 10)
+    paper = next(row for row in rows if row[0] == "pet911" and len(row) == 9)
     assert paper[1:9] == ["12", "65,961", "6", "22,050", "2.00", "2.99", "2 to 2", "2 to 8"]
 
 
