@@ -46,14 +46,15 @@ def _summary(built: Built) -> dict[str, object]:
 
 
 def _attrition_table(built: Built) -> Table:
-    """How each source shrank, step by step."""
-    steps = built.manifest["attrition"]
-    reasons = [r for r in dict.fromkeys(r for s in steps.values() for r in s)]
-    order = ["input", *(r for r in reasons if r not in ("input", "kept")), "kept"]
-    table = Table(title="photos")
-    table.add_column("step")
-    for source in steps:
-        table.add_column(source, justify="right")
-    for step in order:
-        table.add_row(step.replace("_", " "), *(f"{s.get(step, 0):,}" for s in steps.values()))
+    """How each source shrank."""
+    table = Table()
+    for name in ("source", "photos", "kept", "dropped"):
+        table.add_column(name, justify="left" if name in ("source", "dropped") else "right")
+    for source, steps in built.manifest["attrition"].items():
+        dropped = ", ".join(
+            f"{reason.replace('_', ' ')} {count:,}"
+            for reason, count in steps.items()
+            if reason not in ("input", "kept")
+        )
+        table.add_row(source, f"{steps['input']:,}", f"{steps['kept']:,}", dropped)
     return table

@@ -1,4 +1,4 @@
-"""The demo: a drawn site and drawn channels, collected for real, offline."""
+"""The demo: drawn sites, channels and data sets, collected and built for real, offline."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from petdata.demo.datasets import (
+    write_cat_individual_images,
+    write_dogfacenet,
+    write_dogs_world,
+    write_lcw,
+    write_petface,
+)
 from petdata.demo.servers.site import Site
 from petdata.demo.servers.telegram import TelegramServer
 from petdata.demo.servers.telegram_channels import StubChannel
@@ -19,6 +26,7 @@ from petdata.errors import PetdataError
 CONTACT = "demo@localhost"
 # The local Telegram server takes any application and knows its account already.
 APPLICATION = {"TELEGRAM_API_ID": "1", "TELEGRAM_API_HASH": "0"}
+FAST = ("-s", "CONCURRENT_REQUESTS_PER_DOMAIN=8")
 ENTRY = """[[channel]]
 handle = "{handle}"
 basis = "own_channel"
@@ -29,31 +37,54 @@ evidence = "drawn by the demo, served by this machine"
 
 
 def run_demo(folder: Path, *, listings: int, seed: int) -> None:
-    """Collect drawn pets with the real commands, verify and show the shards."""
+    """From drawn pets to a release, with the real commands."""
     folder = folder.resolve()
-    console = Console(highlight=False, soft_wrap=True)
-    demo = _Demo(folder, console)
-    console.print(f"1. Drawing pets and serving {listings} listings as a local site")
+    demo = _Demo(folder, Console(highlight=False, soft_wrap=True))
+    demo.say(f"1. Drawing pets and serving {listings} listings as a local site")
     with Site(seed=seed, listings=listings) as site:
-        console.print(f"   {site.url}/catalog")
-        demo.run(
-            "2. Crawling it",
-            *("crawl", "pet911", "--base-url", site.url, "-s", "CONCURRENT_REQUESTS_PER_DOMAIN=8"),
-        )
-        posts = max(3, listings * 2 // 5)
-        channels = demo_channels(seed, posts, site.config).channels
-    console.print(f"3. Serving {posts} posts in {len(channels)} channels as a local Telegram")
-    console.print("   some of their animals are the site's, reposted: resized, framed, cropped")
+        demo.say(f"   {site.url}/catalog")
+        crawl = ("crawl", "pet911", "--base-url", site.url, *FAST)
+        demo.run("2. Crawling it", *crawl)
+        _collect_from_telegram(demo, site, seed, posts=max(3, listings * 2 // 5))
+        _import(demo, seed)
+        demo.run("7. Checking every photo and every ledger", "shards", "verify")
+        demo.run("8. The workspace", "status")
+        for source in ("pet911", "telegram"):
+            demo.run("", "shards", "show", source)
+        demo.run("9. A first release", "build")
+        added = site.add_listings(max(2, listings // 20))
+        demo.run(f"10. {len(added)} listings are new on the site", *crawl)
+        demo.run("11. A second release, and what differs", "build")
+    demo.run("", "diff", "pets@1.0.0", "pets")
+    demo.run("12. Looking at it", "verify", "pets")
+    demo.run("", "stats", "pets", "--html", str(folder / "runs" / "pets.html"))
+    demo.say(f"Try it yourself: PETDATA_HOME={folder} petdata status")
+
+
+def _collect_from_telegram(demo: _Demo, site: Site, seed: int, posts: int) -> None:
+    channels = demo_channels(seed, posts, site.config).channels
+    demo.say(f"3. Serving {posts} posts in {len(channels)} channels as a local Telegram;")
+    demo.say("   some of their animals are the site's, reposted: resized, framed, cropped")
     with TelegramServer(channels) as server:
-        server.write_session(folder / "telegram" / "account")
-        demo.run("4. Harvesting them", "telegram", "harvest", str(_right_of_use(folder, channels)))
-    demo.run("5. Checking every photo and both ledgers", "shards", "verify")
-    demo.run("6. The workspace", "status")
+        server.write_session(demo.folder / "telegram" / "account")
+        rights = _right_of_use(demo.folder, channels)
+        demo.run("4. Harvesting them", "telegram", "harvest", str(rights))
     demo.run("", "telegram", "channels")
-    demo.run("", "shards", "list")
-    for source in ("pet911", "telegram"):
-        demo.run("", "shards", "show", source)
-    console.print(f"Try it yourself: PETDATA_HOME={folder} petdata status")
+
+
+def _import(demo: _Demo, seed: int) -> None:
+    """The public data sets in small, as their archives unpack; two test cats are also in LCW."""
+    demo.say("5. Drawing the five public data sets in their own formats")
+    drawn = demo.folder / "drawn"
+    write_dogs_world(drawn / "dogs-world", seed, 12)
+    write_lcw(drawn / "lcw", seed, 16, first_pet=20_000)
+    write_petface(drawn / "petface", seed, 8)
+    write_cat_individual_images(drawn / "cat-individual-images", seed, 6, first_pet=20_014)
+    write_dogfacenet(drawn / "dogfacenet", seed, 6)
+    title = "6. Importing them"
+    for name in ("dogs-world", "lcw", "petface", "cat-individual-images", "dogfacenet"):
+        demo.run(title, "import", name, str(drawn / name))
+        title = ""
 
 
 def _right_of_use(folder: Path, channels: Sequence[StubChannel]) -> Path:
@@ -70,6 +101,9 @@ class _Demo:
         self.folder, self.console = folder, console
         home = {"PETDATA_HOME": str(folder), "PETDATA_CONTACT": CONTACT}
         self.environment = os.environ | home | APPLICATION
+
+    def say(self, line: str) -> None:
+        self.console.print(line)
 
     def run(self, title: str, *arguments: str) -> None:
         command = f"petdata {' '.join(arguments)}"
