@@ -8,8 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-import duckdb
-
+from dataset_builder.database import open_database
 from dataset_builder.front_matter import front_matter, ordered_configs, species_of
 from dataset_builder.paper import CITATION
 from dataset_builder.plan import SPLITS, Plan
@@ -156,7 +155,7 @@ def bases(release: Path, manifest: Mapping[str, Any]) -> list[tuple[str, str, in
     paths = [str(release / p) for p, entry in manifest["files"].items() if "fingerprint" in entry]
     if not paths:
         return []
-    with duckdb.connect(":memory:") as database:
+    with open_database() as database:
         rows = database.execute(
             "SELECT source, coalesce(basis, ''), count(*) FROM read_parquet($paths) "
             "WHERE basis IS NOT NULL OR source = 'telegram' GROUP BY ALL ORDER BY ALL",

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 
 from dataset_builder.card import bases, stats_of
+from dataset_builder.database import open_database
 from dataset_builder.front_matter import ordered_configs
 from dataset_builder.metadata import write_json
 from dataset_builder.paper import CITATION
@@ -135,7 +135,7 @@ def _newest_day(release: Path, manifest: Mapping[str, Any]) -> str | None:
     paths = [str(release / path) for path in _data_files(manifest)]
     if not paths:
         return None
-    with duckdb.connect(":memory:") as database:
+    with open_database() as database:
         row = database.execute(
             "SELECT strftime(max(fetched_at AT TIME ZONE 'UTC'), '%Y-%m-%d') "
             "FROM read_parquet($paths)",

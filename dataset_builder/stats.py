@@ -7,8 +7,7 @@ photo that the build looked at) or of the shards, without pixels and without a l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from dataset_builder.database import open_database
 from dataset_builder.inputs import InputFile, input_files
 from dataset_builder.manifest import read_manifest
 from dataset_builder.options import BuildOptions, levels_of
@@ -27,7 +27,6 @@ from petdata.sources import known_sources
 from petdata.workspace import Workspace
 
 DDOF: Final = 0  # of the standard deviation: these are all the identities, not a sample of them
-MEMORY_LIMIT: Final = "2GB"  # of DuckDB; it goes to disk beyond
 
 # In the order in which a plan takes them; reasons that are not here come last.
 STEPS: Final = (
@@ -153,7 +152,7 @@ def release_stats(release: Path) -> Stats:
 
 
 def attrition_stats(path: Path, *, title: str, val_fraction: float) -> Stats:
-    with _database() as database:
+    with open_database() as database:
         try:
             database.execute(
                 """
@@ -180,7 +179,7 @@ def attrition_stats(path: Path, *, title: str, val_fraction: float) -> Stats:
 def shard_stats(workspace: Workspace) -> Stats:
     """Of what is collected and imported: the current rows of all shards."""
     files = input_files(workspace, levels_of(known_sources(workspace).values(), BuildOptions()))
-    with _database() as database:
+    with open_database() as database:
         database.register("current", current_rows(files))
         try:
             database.execute(
@@ -206,12 +205,6 @@ def shard_stats(workspace: Workspace) -> Stats:
             histogram=_bars(histograms),
             attrition=attrition,
         )
-
-
-@contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(":memory:", config={"memory_limit": MEMORY_LIMIT}) as database:
-        yield database
 
 
 def current_rows(files: Sequence[InputFile]) -> pa.Table:

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 from PIL import Image
 
+from dataset_builder.database import open_database
 from dataset_builder.inputs import input_files
 from dataset_builder.manifest import read_manifest
 from dataset_builder.options import BuildOptions, levels_of
@@ -41,13 +42,13 @@ def release_sheets(release: Path) -> Sheets:
     """Of a release with pixels; a source whose rows are recipes has no pictures."""
     files = read_manifest(release)["files"]
     paths = [release / path for path, entry in sorted(files.items()) if "fingerprint" in entry]
-    with duckdb.connect(":memory:") as database:
+    with open_database() as database:
         return _sheets(database, paths, "SELECT * FROM listed") if paths else {}
 
 
 def shard_sheets(workspace: Workspace) -> Sheets:
     files = input_files(workspace, levels_of(known_sources(workspace).values(), BuildOptions()))
-    with duckdb.connect(":memory:") as database:
+    with open_database() as database:
         database.register("current", current_rows(files))
         chosen = (
             "SELECT listed.* FROM listed JOIN current c ON c.path = filename "

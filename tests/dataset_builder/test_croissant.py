@@ -111,6 +111,17 @@ def test_licences_are_those_of_the_sources(release: Path) -> None:
     assert any(text.startswith("none granted (pet911)") for text in document["license"])
 
 
+def test_the_day_is_that_of_the_newest_photo(release: Path) -> None:
+    days = [
+        moment.date().isoformat()
+        for path in release.glob("data/**/*.parquet")
+        for moment in pq.ParquetFile(path).read(columns=["fetched_at"])["fetched_at"].to_pylist()
+        if moment is not None
+    ]
+    document = json.loads((release / "croissant.json").read_text())
+    assert document["datePublished"] == max(days)
+
+
 def test_the_manifest_knows_its_hash_and_a_second_writing_has_the_same_bytes(
     release: Path,
 ) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections import Counter
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from small_release import small_release
 from typer.testing import CliRunner
 
 from dataset_builder.charts import bins, fill, histogram, is_logarithmic, share_bar
+from dataset_builder.manifest import read_manifest
 from dataset_builder.stats import Balance, Bar, Line, Stats, describe, release_stats
 from dataset_builder.stats_page import stats_page
 from dataset_builder.stats_photos import IDENTITIES, PHOTOS, Portrait, release_sheets, shard_sheets
@@ -118,6 +122,21 @@ def test_sheets_of_shards_show_what_is_current(release: Path) -> None:
     sheets = shard_sheets(Workspace(root=release.parents[2]))
     assert {p.identity_id: p.photos for p in sheets["dogfacenet"]} == {"dogfacenet/1": 3}
     assert {p.photos for p in sheets["pet911"]} == {2}
+
+
+def test_rows_without_pixels_are_listed_without_pictures(release: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(release)
+    path = next(name for name in manifest["files"] if name.startswith("data/dogfacenet/"))
+    table = pq.read_table(release / path, partitioning=None)
+    index = table.schema.get_field_index("image")
+    nothing = pa.nulls(len(table), table.schema.field(index).type)
+    (tmp_path / path).parent.mkdir(parents=True)
+    pq.write_table(table.set_column(index, table.schema.field(index), nothing), tmp_path / path)
+    manifest["files"] = {path: manifest["files"][path]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    sheets = release_sheets(tmp_path)
+    assert [(p.photos, p.pictures) for p in sheets["dogfacenet"]] == [(3, [])]
+    assert "no pixels here" in stats_page(release_stats(release), sheets)
 
 
 def test_the_command_prints_and_writes_the_page(
