@@ -1,5 +1,6 @@
-"""PetFace's verification pairs as a small Parquet file beside the shards: which two are one animal.
+"""PetFace's verification pairs as a small Parquet file: which two photos show one animal.
 
+It lies in a folder below the shards, so that shards/*/*.parquet goes on to mean photos.
 A build carries them. A photo id is null where that photo is not kept; of a duplicate dropped in
 its identity it is the id of the copy that is kept, which has the same bytes.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,9 +20,9 @@ from dataset_builder.readers.petface_lists import Pair, PhotoName
 from petdata.bulk_intake import BulkIntake
 from petdata.errors import Reason, StorageFailure
 from petdata.ledger import Ledger
-from petdata.workspace import sync_folder
+from petdata.workspace import Workspace, make_folder, sync_folder
 
-FILE_NAME: Final = "verification_pairs.parquet"
+FILE: Final = "lists/verification_pairs.parquet"  # in the folder of the shards
 SCHEMA: Final = pa.schema(
     [
         pa.field("path_1", pa.string(), nullable=False),  # as the list has it
@@ -33,13 +35,18 @@ SCHEMA: Final = pa.schema(
 _ROWS_AT_ONCE: Final = 10_000
 
 
+def pairs_path(workspace: Workspace) -> Path:
+    return workspace.shards("petface") / FILE
+
+
 def write_pairs(intake: BulkIntake, pairs: Iterable[Pair]) -> None:
     """Whole or not at all; without pairs there is no file."""
     rows = _rows(intake.ledger, pairs)
     first = list(islice(rows, _ROWS_AT_ONCE))
     if not first:
         return
-    path = intake.shards / FILE_NAME
+    path = intake.shards / FILE
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:

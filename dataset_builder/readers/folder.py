@@ -160,7 +160,7 @@ class _Table:
                     },
                 )
         except csv.Error as error:
-            raise self.error(self._rows.line_num, f"cannot be read: {error}") from error
+            raise self.error(self._rows.reader.line_num, f"cannot be read: {error}") from error
 
     def error(self, line: int, what: str) -> PetdataError:
         return PetdataError(f"{self.path}, line {line}: {what}")
