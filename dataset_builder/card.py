@@ -281,22 +281,21 @@ def _leakage(found: Mapping[str, Any], sources: Iterable[Source]) -> str:
 
 
 def _table_of(value: Any) -> list[str]:
-    """A table out of {name: number} or {name: {column: number}}; anything else as JSON."""
+    """Of one measurement, of several, or of plain {change: share}."""
+    if isinstance(value, list):
+        return [line for entry in value for line in (*_table_of(entry), "")]
     if not isinstance(value, Mapping):
-        return ["```json", json.dumps(value, ensure_ascii=False, indent=2), "```"]
-    rows = {
-        str(name): entry if isinstance(entry, Mapping) else {"share found": entry}
-        for name, entry in value.items()
-    }
-    columns = list(dict.fromkeys(key for entry in rows.values() for key in entry))
-    return [
-        _row("change", *(str(key).replace("_", " ") for key in columns)),
-        _row("---", *("--:" for _ in columns)),
-        *(
-            _row(name.replace("_", " "), *(_cell(entry.get(key)) for key in columns))
-            for name, entry in rows.items()
-        ),
-    ]
+        return [f"`{json.dumps(value, ensure_ascii=False)}`"]
+    lines = []
+    shares = value.get("recall", value)
+    if shares is not value:
+        lines = [
+            f"On {value['photos']:,} photos, within {value['bits']} bits; of their "
+            f"{value['pairs']:,} pairs {value['pairs_matched']:,} match.",
+            "",
+        ]
+    rows = [_row(str(name).replace("_", " "), _cell(share)) for name, share in shares.items()]
+    return [*lines, _row("change", "share found"), _row("---", "--:"), *rows]
 
 
 def _cell(value: Any) -> str:

@@ -168,15 +168,35 @@ def test_cells_of_users_cannot_break_a_table(release: Path) -> None:
     assert all(len({len(row) for row in table}) == 1 for table in tables(text))
 
 
-def test_detection_is_shown_as_it_was_measured(release: Path) -> None:
+@pytest.mark.parametrize(
+    ("power", "shown"),
+    [
+        ({"mirrored": 0.9712, "crop_10": 0.1}, "| mirrored | 0.971 |\n| crop 10 | 0.100 |"),
+        (
+            [
+                {
+                    "bits": 10,
+                    "photos": 200,
+                    "recall": {"resized": 1.0},
+                    "pairs": 9,
+                    "pairs_matched": 0,
+                }
+            ],
+            "On 200 photos, within 10 bits; of their 9 pairs 0 match.\n\n| change | share found |",
+        ),
+        ("unknown", '`"unknown"`'),
+    ],
+    ids=["shares", "measurements", "text"],
+)
+def test_detection_is_shown_as_it_was_measured(release: Path, power: object, shown: str) -> None:
     path = release / "metadata" / "leakage.json"
-    found = json.loads(path.read_text())
+    before = path.read_text()
     path.chmod(0o644)
-    path.write_text(json.dumps(found | {"detection_power": {"mirrored": 0.9712, "crop_10": 0.1}}))
-    text = card(release, read_manifest(release), SOURCES)
-    path.write_text(json.dumps(found))
-    assert "| mirrored | 0.971 |" in text
-    assert "| crop 10 | 0.100 |" in text
+    path.write_text(json.dumps(json.loads(before) | {"detection_power": power}))
+    try:
+        assert shown in card(release, read_manifest(release), SOURCES)
+    finally:
+        path.write_text(before)
 
 
 def test_a_recipe_says_so_and_what_was_kept_too(release: Path) -> None:
