@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
 from dataset_builder.versions import (
+    after_retired,
     check_name,
     check_version,
     latest_release,
@@ -50,10 +51,10 @@ from dataset_builder.versions import (
     releases_of,
 )
 from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
-from petdata.errors import PetdataError
+from petdata.errors import CorruptFile, PetdataError
 from petdata.sources import known_sources
 from petdata.takedowns import read_takedowns
-from petdata.workspace import Workspace, make_folder, sync_folder
+from petdata.workspace import Workspace, make_folder, sync_folder, write_whole
 
 MEMORY_LIMIT: Final = "2GB"  # of DuckDB; it goes to disk beyond
 
@@ -90,7 +91,7 @@ def build(
         rows = read_inputs(workspace, options)
         say(f"planning for {len(rows):,} photos of {len(rows.files):,} shards")
         plan = _plan(scratch, rows, options, decisions)
-        digest, inputs = build_hash(plan, options, decisions.as_json(), key)
+        digest, inputs = build_hash(plan, options, decisions.as_json(), key, read_purged(workspace))
         previous = latest_release(folder)
         if previous is not None and version is None:
             manifest = read_manifest(previous)
@@ -98,7 +99,7 @@ def build(
                 return Built(folder=previous, manifest=manifest, written=0, linked=0, is_new=False)
         private = [] if options.keep_source_ids else _collected(rows)
         published = published_ids(key, rows.identities, private)
-        chosen = checked or propose_version(previous, plan, published)
+        chosen = checked or after_retired(folder, propose_version(previous, plan, published))
         made = _Made(plan=plan, published=published, inputs=inputs, digest=digest)
         return _write(workspace, made, folder / chosen, say)
 
@@ -173,7 +174,10 @@ def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
         beside / "metadata" / "byte_index.parquet",
     )
     write_json(leakage(plan, detection(plan)), beside / "metadata" / "leakage.json")
-    _write_revoked(plan, beside / "metadata" / "revoked.txt")
+    revoked = revoked_hashes(plan, read_purged(workspace))
+    write_whole(
+        beside / "metadata" / "revoked.txt", "".join(f"{sha256}\n" for sha256 in revoked).encode()
+    )
     manifest: dict[str, Any] = {
         "format": "1.0",
         "name": target.parent.name,
@@ -218,8 +222,16 @@ def _known_files(workspace: Workspace) -> dict[str, tuple[Path, WrittenFile]]:
     return found
 
 
-def _write_revoked(plan: Plan, path: Path) -> None:
+def revoked_hashes(plan: Plan, purged: Collection[str]) -> list[str]:
     """SHA-256 of JPEGs that were taken down, so that mirrors can act."""
     chosen = pa.array(plan.rows.is_taken_down)
-    hashes = sorted(set(plan.rows.sha256.filter(chosen).to_pylist()))
-    path.write_text("".join(f"{sha256}\n" for sha256 in hashes), encoding="ascii")
+    return sorted({*plan.rows.sha256.filter(chosen).to_pylist(), *purged})
+
+
+def read_purged(workspace: Workspace) -> list[str]:
+    try:
+        return workspace.revoked.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise CorruptFile(f"{workspace.revoked} cannot be read ({error}): restore it") from error

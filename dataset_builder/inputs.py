@@ -125,6 +125,11 @@ def _require_whole(path: Path, rows: int) -> None:
             f"{path} cannot be read ({error}): restore it from a copy, or collect or import it "
             "again; nothing else is affected"
         ) from error
+    if metadata.num_rows != rows and any(path.parent.glob(f".{path.name}.*.rewritten")):
+        raise PetdataError(
+            f"{path}: a purge was cut off; run petdata forget ... --purge again, or collect or "
+            "import something: that ends it"
+        )
     if metadata.num_rows != rows:
         raise CorruptFile(f"{path} has {metadata.num_rows:,} rows, its ledger says {rows:,}")
 

@@ -28,13 +28,18 @@ TOOLS: Final = ("pyarrow", "duckdb", "numpy")
 
 
 def build_hash(
-    plan: Plan, options: BuildOptions, decisions: Mapping[str, Any], key: bytes
+    plan: Plan,
+    options: BuildOptions,
+    decisions: Mapping[str, Any],
+    key: bytes,
+    purged: Sequence[str] = (),
 ) -> tuple[str, dict[str, Any]]:
     """The hash, and the inputs that it is made of. Tools and machines are not."""
     sources = dict.fromkeys(level.source.name for level in plan.rows.levels)
     inputs = {
         "sources": {name: logical_digest(plan.rows, name) for name in sources},
         "decisions": dict(decisions),
+        "purged": hashlib.sha256("\n".join(purged).encode()).hexdigest(),
         "pseudonym_key": hashlib.sha256(b"petdata key " + key).hexdigest(),
     }
     content = {

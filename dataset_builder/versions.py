@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ import pyarrow.parquet as pq
 from dataset_builder.manifest import MANIFEST
 from dataset_builder.metadata import photo_ids
 from dataset_builder.plan import SPLITS, Plan
-from petdata.errors import PetdataError
-from petdata.workspace import Workspace
+from petdata.errors import CorruptFile, PetdataError
+from petdata.workspace import Workspace, write_whole
 
+RETIRED: Final = "retired.json"  # in the folder of a name
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
@@ -41,6 +43,8 @@ def check_version(folder: Path, version: str | None) -> str | None:
     parse_version(version)
     if (folder / version).exists():
         raise PetdataError(f"{folder / version} exists already: a release is never changed")
+    if version in retired_versions(folder):
+        raise PetdataError(f"{folder / version} was retired: its version is never used again")
     return version
 
 
@@ -86,3 +90,28 @@ def propose_version(previous: Path | None, plan: Plan, published: Sequence[str])
     if len(after) > len(before):
         return f"{major}.{minor + 1}.0"
     return f"{major}.{minor}.{patch + 1}"
+
+
+def after_retired(folder: Path, proposed: str) -> str:
+    """A version above all that were retired: what they had and this one lacks was removed."""
+    retired = max(map(parse_version, retired_versions(folder)), default=None)
+    if retired is None or retired < parse_version(proposed):
+        return proposed
+    return f"{retired[0] + 1}.0.0"
+
+
+def retired_versions(folder: Path) -> list[str]:
+    """Versions that `petdata forget --purge` has deleted. Raises CorruptFile."""
+    path = folder / RETIRED
+    try:
+        return sorted(json.loads(path.read_text(encoding="utf-8")), key=parse_version)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptFile(f"{path} cannot be read ({error}): mend it before building") from error
+
+
+def retire_version(folder: Path, version: str) -> None:
+    known = {*retired_versions(folder), version}
+    text = json.dumps(sorted(known, key=parse_version), indent=2)
+    write_whole(folder / RETIRED, text.encode() + b"\n")

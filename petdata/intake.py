@@ -25,6 +25,7 @@ from petdata.ledger_tables import PhotoKey, ShardRecord, StoredPhoto
 from petdata.listing import Listing, content_hash
 from petdata.memory import release_free_memory
 from petdata.perceptual_hash import THUMBNAIL_SIDE
+from petdata.purging import finish_rewrites
 from petdata.records import Photo
 from petdata.segments import SegmentWriter, read_segment
 from petdata.shards import read_photo, write_shard
@@ -450,6 +451,7 @@ class Intake:
         """Bring the folders back to what the ledger says, whenever the last run ended."""
         for leftover in self._shards.glob(".*.tmp"):
             leftover.unlink()
+        finish_rewrites(self.ledger, self._shards)
         for segment in self.ledger.segments_in_use():
             if not (self._segments / segment).exists():
                 self.ledger.want_again(segment)

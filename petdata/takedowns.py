@@ -6,6 +6,7 @@
     reason = "the owner asked"
     on = 2026-11-24
 
+An entry that `petdata forget --purge` adds says `of` which one, and how many `bytes` a JPEG had.
 The file holds no personal data: ids, addresses and hashes only.
 """
 
@@ -15,7 +16,7 @@ import fcntl
 import json
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -52,6 +53,8 @@ class Takedown:
     value: str
     reason: str
     on: date
+    of: str | None = None  # value of the entry that this one was purged with
+    bytes: int | None = None  # of the JPEG that has this SHA-256, where one was purged
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,17 @@ def read_takedowns(path: Path) -> Takedowns:
 
 def _entry(table: Mapping[str, object]) -> Takedown:
     value, on = table["value"], table["on"]
+    of, size = table.get("of"), table.get("bytes")
     for kind in get_args(Kind):
         if kind == table["kind"] and isinstance(value, str) and isinstance(on, date):
-            return Takedown(kind, value, str(table["reason"]), on)
+            return Takedown(
+                kind,
+                value,
+                str(table["reason"]),
+                on,
+                of=str(of) if of is not None else None,
+                bytes=size if isinstance(size, int) else None,
+            )
     raise TypeError(f"takedown of {value!r}: kind {table['kind']!r}, on {on!r}")
 
 
@@ -157,16 +168,25 @@ def add_takedown(
     path: Path, target: str, reason: str, on: date, sources: Collection[str] = SOURCES
 ) -> tuple[Takedown, bool]:
     """Record a takedown. Returns it and whether it is new."""
-    kind, value = understand(target, sources)
+    entry = Takedown(*understand(target, sources), reason, on)
+    for known in read_takedowns(path).entries:
+        if (known.kind, known.value) == (entry.kind, entry.value):
+            return known, False
+    return entry, bool(record_takedowns(path, [entry]))
+
+
+def record_takedowns(path: Path, entries: Iterable[Takedown]) -> list[Takedown]:
+    """Record those that the file does not have, and return them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         known = read_takedowns(path).entries
-        for entry in known:
-            if (entry.kind, entry.value) == (kind, value):
-                return entry, False
-        entry = Takedown(kind, value, reason, on)
-        write_whole(path, "\n".join(_as_toml(e) for e in (*known, entry)).encode())
-    return entry, True
+        there = {(entry.kind, entry.value, entry.of) for entry in known}
+        there |= {(kind, value, None) for kind, value, _ in there}
+        new = {(e.kind, e.value, e.of): e for e in entries}
+        added = [entry for key, entry in new.items() if key not in there]
+        if added:
+            write_whole(path, "\n".join(_as_toml(e) for e in (*known, *added)).encode())
+    return added
 
 
 @contextmanager
@@ -180,8 +200,13 @@ def _locked(path: Path) -> Iterator[None]:
 def _as_toml(entry: Takedown) -> str:
     # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
     texts = {"kind": entry.kind, "value": entry.value, "reason": entry.reason}
+    if entry.of is not None:
+        texts["of"] = entry.of
     lines = [
         f"{key} = {json.dumps(text, ensure_ascii=False)}".replace("\x7f", "\\u007f")
         for key, text in texts.items()
     ]
-    return "\n".join(["[[takedown]]", *lines, f"on = {entry.on.isoformat()}", ""])
+    lines.append(f"on = {entry.on.isoformat()}")
+    if entry.bytes is not None:
+        lines.append(f"bytes = {entry.bytes}")
+    return "\n".join(["[[takedown]]", *lines, ""])

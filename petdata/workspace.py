@@ -44,6 +44,11 @@ class Workspace:
     def takedowns(self) -> Path:
         return self.root / "takedowns.toml"
 
+    @property
+    def revoked(self) -> Path:
+        """SHA-256 of JPEGs that were purged here, so that every further release can name them."""
+        return self.root / "revoked.txt"
+
     def require_contact(self) -> str:
         """Raise MissingSetting unless a site can reach whoever crawls it."""
         if self.contact is None:
