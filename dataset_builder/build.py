@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from dataset_builder.card import write_card
 from dataset_builder.croissant import write_croissant
+from dataset_builder.database import open_database
 from dataset_builder.decisions import Decisions, read_decisions
 from dataset_builder.inputs import Rows, input_files, read_rows
 from dataset_builder.layout import plan_files
@@ -55,8 +55,6 @@ from petdata.errors import CorruptFile, PetdataError
 from petdata.sources import known_sources
 from petdata.takedowns import read_takedowns
 from petdata.workspace import Workspace, make_folder, sync_folder, write_whole
-
-MEMORY_LIMIT: Final = "2GB"  # of DuckDB; it goes to disk beyond
 
 Say = Callable[[str], None]
 
@@ -116,11 +114,9 @@ def read_inputs(workspace: Workspace, options: BuildOptions) -> Rows:
     """Every row of every shard that the options don't leave out. Raises PetdataError."""
     levels = levels_of(known_sources(workspace).values(), options)
     files = input_files(workspace, levels)
-    with _scratch(workspace) as scratch:
-        settings: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch)}
-        with duckdb.connect(":memory:", config=settings) as database:
-            takedowns = read_takedowns(workspace.takedowns)
-            return read_rows(database, files, levels, takedowns, options)
+    with _scratch(workspace) as scratch, open_database(scratch) as database:
+        takedowns = read_takedowns(workspace.takedowns)
+        return read_rows(database, files, levels, takedowns, options)
 
 
 def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions) -> Plan:
