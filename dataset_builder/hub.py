@@ -32,7 +32,7 @@ from dataset_builder.hub_session import (
 )
 from dataset_builder.manifest import MANIFEST, read_manifest
 from dataset_builder.recipe import restricted_sources, write_recipe
-from petdata.errors import CorruptFile, PetdataError, StorageFailure
+from petdata.errors import CorruptFile, PetdataError, StorageFailure, TryLater
 from petdata.sources import SOURCES, Source
 from petdata.workspace import make_folder, sync_folder
 
@@ -426,17 +426,23 @@ def _download(
             endpoint=session.endpoint,
         )
 
+    def at(path: str) -> LocalFile:
+        return _hashed(beside / path)
+
+    absent: list[str] = []
     for _ in range(session.patience.attempts):
         session.ask("fetching files", download)
-        damaged = []
-        for path in missing:
-            if not (beside / path).is_file() or not is_right(_hashed(beside / path)):
-                (beside / path).unlink(missing_ok=True)
-                damaged.append(path)
-        if not damaged:
+        # huggingface_hub may take what is here for enough when the Hub does not answer.
+        absent = [path for path in missing if not (beside / path).is_file()]
+        damaged = [path for path in missing if path not in absent and not is_right(at(path))]
+        for path in damaged:
+            (beside / path).unlink()
+        if not absent and not damaged:
             return
-        session.say(f"{damaged[0]} arrived damaged; fetching it again")
-        missing = damaged
+        session.say(f"{[*damaged, *absent][0]} did not arrive as it is there; fetching it again")
+        missing = [*damaged, *absent]
+    if absent:
+        raise TryLater(f"{session.repo_id}: {absent[0]} does not arrive; start again later")
     raise CorruptFile(
         f"{session.repo_id} at {commit[:12]}: {missing[0]} arrives with another hash than "
         f"{MANIFEST} names; tell whoever published it"
@@ -455,5 +461,7 @@ def _put_in_place(beside: Path, paths: list[str], into: Path) -> None:
             sync_folder(folder)
         beside.rename(into)
         sync_folder(into.parent)
+        for other in into.parent.glob(f".{glob.escape(into.name)}.*.partial"):
+            shutil.rmtree(other)  # of a revision that somebody began to fetch before
     except OSError as error:
         raise StorageFailure(f"cannot write {into}: {error.strerror}") from error

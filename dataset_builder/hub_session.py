@@ -18,6 +18,7 @@ from petdata.errors import PetdataError, StorageFailure, TryLater
 DATASET: Final = "dataset"
 STALE: Final = 412  # somebody has committed since
 TAKEN: Final = 409
+BAD: Final = 400
 DAMAGED: Final = 422  # what arrived is not what was announced
 _WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429, 500, 502, 503, 504, STALE, DAMAGED})
 
@@ -120,12 +121,15 @@ class HubSession:
         if isinstance(cause, httpx2.TransportError):
             text = self._clean(str(cause) or type(cause).__name__)
             return Setback(status=None, text=f"connection lost ({text})")
+        text = self._clean(str(cause))
+        if isinstance(cause, ConnectionError | TimeoutError):  # of hf_xet, which has no own ones
+            refused = re.search(r"HTTP status client error \((\d+)", text)
+            if refused and "xet-write-token" in text:
+                text = f"{text}: a Hub without Xet storage needs HF_HUB_DISABLE_XET=1"
+            return Setback(status=int(refused[1]) if refused else None, text=text)
         if isinstance(cause, OSError) and cause.errno is not None:
             raise StorageFailure(f"{cause.filename or 'disk'}: {cause.strerror}") from error
-        text = self._clean(str(error))
-        if "xet" in text.lower():
-            text = f"{text} (a Hub without Xet storage needs HF_HUB_DISABLE_XET=1)"
-        return Setback(status=400, text=text)
+        return Setback(status=BAD, text=text)
 
     def _clean(self, text: str) -> str:
         for token in (self.token, get_token()):
