@@ -84,7 +84,7 @@ def may_be_passed_over(calls: Sequence[Call], failed: int) -> bool:
     return failed > committed or (calls[failed].name, calls[failed].file) in PASSED_OVER
 
 
-@pytest.mark.parametrize("size", [3, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_one_call_fails(
     harvests: Harvests, uninterrupted: Uninterrupted, tmp_path: Path, size: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_the_session_cannot_be_read(
     check(faults, harvests, uninterrupted, tmp_path)
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_the_disk_fails_for_good(
     harvests: Harvests, uninterrupted: Uninterrupted, tmp_path: Path, size: int
 ) -> None:
