@@ -42,6 +42,7 @@ class Job:
     """What one command imports."""
 
     source: str
+    path: Path
     read: Callable[[Reading], Iterator[Original]]
     published: tuple[Published, ...] = ()
     after: Callable[[BulkIntake], None] = lambda intake: None
@@ -61,6 +62,7 @@ def data_set(name: str, path: Path) -> Job:
     reader = _READERS[name]
     return Job(
         source=name.replace("-", "_"),
+        path=path,
         read=lambda reading: reader.read(path, reading),
         published=reader.PUBLISHED,
     )
@@ -76,7 +78,7 @@ def petface_families(path: Path, families: Sequence[str]) -> Job:
     def after(intake: BulkIntake) -> None:
         write_pairs(intake, opened[0].verification_pairs())
 
-    return Job(source="petface", read=read, published=petface.PUBLISHED, after=after)
+    return Job(source="petface", path=path, read=read, published=petface.PUBLISHED, after=after)
 
 
 def own_photos(
@@ -95,12 +97,14 @@ def own_photos(
     if manifest is not None:
         return Job(
             source=source,
+            path=path,
             read=lambda reading: folder.read_manifest(path, manifest, reading, kind),
             workspace=workspace,
         )
     if layout == "real-pets":
         return Job(
             source=source,
+            path=path,
             read=lambda reading: folder.read_real_pets(path, reading),
             workspace=workspace,
         )
@@ -110,6 +114,7 @@ def own_photos(
         raise MissingSetting("folders do not say what animals they hold: give --species, e.g. cat")
     return Job(
         source=source,
+        path=path,
         read=lambda reading: folder.read_identity_folders(path, reading, kind),
         workspace=workspace,
     )
@@ -194,6 +199,8 @@ class _Run:
 
 def import_and_print(job: Job, *, workers: int | None, shard_mb: float, as_json: bool) -> None:
     """Raises the PetdataError that ended the run early, after printing what was imported."""
+    if not job.path.exists():
+        raise PetdataError(f"there is no {job.path}")
     config = BulkConfig(workers=workers, shard_bytes=int(shard_mb * 2**20))
     reading = Reading(limits=config.limits)
     intake = BulkIntake(job.workspace, job.source, config, command=f"import {job.source}")

@@ -119,6 +119,8 @@ class DecodingPool:
             self._executor.shutdown(wait=False, cancel_futures=True)
             for process in processes:  # they hold nothing: what counts is written by their parent
                 process.terminate()
+            for process in processes:
+                process.join()
             self._executor = None
 
 
