@@ -31,7 +31,7 @@ MAX_RATIO: Final = 200  # photos don't shrink; tables shrink tenfold
 SPARED_BYTES: Final = 64 * 2**20  # before ratios are judged: a small table may be all zeros
 MAX_TEXT_BYTES: Final = 512 * 2**20  # of a list or table; PetFace's largest has some 20 MB
 _MAX_PATH: Final = 1024
-_MAX_DEPTH: Final = 4  # of a folder that is looked for
+_MAX_DEPTH: Final = 3  # of a folder that is looked for: above the folders of identities
 _CHUNK: Final = 2**20
 _MAX_TAR_HEADER: Final = 2**16  # long names and pax records
 
@@ -261,9 +261,17 @@ class Tar:
                 if count > MAX_MEMBERS:
                     raise CorruptFile(f"{self.path} has more than {MAX_MEMBERS:,} members")
                 yield Member(name, info.size, lambda info=info: _load(tar, info))  # type: ignore[misc]
+            _check_end(plain)
 
     def find_folder(self, name: str) -> str | None:
         return _find_folder(self._folders, name)
+
+
+def _check_end(plain: _Unzipped) -> None:
+    """Read behind the end mark: gzip's checksum stands there, and nothing else should."""
+    while rest := plain.read(_CHUNK):
+        if rest.strip(b"\0"):
+            raise tarfile.ReadError("there is more behind its end mark: is it several archives?")
 
 
 def _load(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:

@@ -222,8 +222,13 @@ def test_a_tar_with_a_broken_header_in_the_middle(tmp_path: Path) -> None:
     assert_refused(tmp_path, bytes(raw), "no header where the next should stand")
 
 
+def test_two_tars_in_one(tmp_path: Path) -> None:
+    """tarfile would stop at the end of the first."""
+    assert_refused(tmp_path, tar_of(CONTENT) + tar_of(CONTENT), "more behind its end mark")
+
+
 def test_a_gzip_with_a_wrong_checksum(tmp_path: Path) -> None:
-    raw = bytearray(gzip.compress(tar_of(CONTENT)))
+    raw = bytearray(gzip.compress(tar_of(CONTENT) + bytes(200_000)))
     raw[-8] ^= 0xFF
     assert_refused(tmp_path, bytes(raw), "incorrect data check")
 
