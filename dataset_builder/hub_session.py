@@ -22,8 +22,15 @@ BAD: Final = 400
 DAMAGED: Final = 422  # what arrived is not what was announced
 _WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429, 500, 502, 503, 504, STALE, DAMAGED})
 
+_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
 T = TypeVar("T")
 Say = Callable[[str], None]
+
+
+def check_repo_id(repo_id: str) -> None:
+    if not _ID.fullmatch(repo_id):
+        raise PetdataError(f"{repo_id!r} is no dataset of the Hub: write it as user/name")
 
 
 @dataclass(frozen=True, kw_only=True)

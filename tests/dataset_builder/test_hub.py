@@ -21,7 +21,8 @@ from kill_matrix import HIDE_PANDAS
 from small_release import PETS, small_release
 from worlds import Animal, add, build_release, photo
 
-from dataset_builder.hub import Pulled, Pushed, PushOptions, pull, push
+from dataset_builder.hub import Pushed, PushOptions, push
+from dataset_builder.hub_pull import Pulled, pull
 from dataset_builder.hub_session import HubFailure, Patience
 from dataset_builder.manifest import read_manifest
 from dataset_builder.metadata import byte_index_table
@@ -433,7 +434,8 @@ def test_hub_without_xet_says_what_to_set(hub: HubServer, release: Path, tmp_pat
 PUSH = """
 import sys
 from pathlib import Path
-from dataset_builder.hub import Patience, PushOptions, push
+from dataset_builder.hub import PushOptions, push
+from dataset_builder.hub_session import Patience
 release, repo = sys.argv[1:]
 push(Path(release), repo, PushOptions(patience=Patience(first_wait_s=0.1)))
 """
@@ -465,7 +467,8 @@ def kill_at(moment: tuple[str, int, bool], releases: tuple[Path, Path], home: Pa
 
         hub.fail(kind, Fault(after=kill) if is_carried_out else Fault(before=kill), at=number)
         killed.append(start(hub, releases[1], home))
-        assert killed[0].wait(timeout=120) == -signal.SIGKILL
+        killed[0].communicate(timeout=120)
+        assert killed[0].returncode == -signal.SIGKILL
         seen, tags = on_the_hub(hub), dict(hub.repository(REPO).tags)
         assert on_the_hub(hub, "v1.0.0") == old
         sent_at_first = uploads(hub)
