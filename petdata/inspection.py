@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from petdata.errors import CorruptFile, PetdataError
 from petdata.ledger import Ledger
-from petdata.ledger_channels import known_channels, post_at
+from petdata.ledger_channels import known_channels, post_at, posts_of
 from petdata.ledger_lock import Holder, read_holder
 from petdata.ledger_tables import ChannelState, ShardRecord
 from petdata.shards import ShardInfo, read_photos, verify_shard
 from petdata.sources import find_source, known_sources
 from petdata.takedowns import telegram_post
 from petdata.workspace import Workspace
+
+_TELEGRAM_IDENTITY: Final = re.compile(r"telegram/(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,7 @@ def channels_status(workspace: Workspace, source: str = "telegram") -> list[Chan
 
 
 def _channel_status(ledger: Ledger, channel: ChannelState) -> ChannelStatus:
-    posts = (f"{channel.channel_id}-", f"{channel.channel_id}.")  # "." comes after "-"
+    posts = posts_of(channel.channel_id)
     counted = ledger.query(
         "SELECT outcome, count(*) FROM listings WHERE source_id > ? AND source_id < ? GROUP BY 1",
         *posts,
@@ -116,8 +119,9 @@ def _channel_status(ledger: Ledger, channel: ChannelState) -> ChannelStatus:
 
 
 def identity_at(workspace: Workspace, address: str) -> str | None:
-    """The identity that was collected from a t.me address, of whichever part of its post."""
-    post = telegram_post(address)
+    """The identity that was collected from a t.me address, or whose post has this message."""
+    named = _TELEGRAM_IDENTITY.fullmatch(address.strip())
+    post = (int(named[1]), int(named[2])) if named is not None else telegram_post(address)
     if post is None or not workspace.ledger("telegram").exists():
         return None
     with Ledger(workspace.ledger("telegram"), source="telegram", read_only=True) as ledger:

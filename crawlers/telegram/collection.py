@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Collection as Several
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -80,7 +81,13 @@ class Collection:
     failure: PetdataError | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def take(self, album: Album, channel: Channel, handle: str | None) -> list[Wanted]:
+    def take(
+        self,
+        album: Album,
+        channel: Channel,
+        handle: str | None,
+        other_handles: Several[str] = (),
+    ) -> list[Wanted]:
         """Record a post, and say which of its photos must be fetched."""
         intake = self.intake
         id = self.known_id(album) or post_id(album.first.channel_id, album.first.message_id)
@@ -92,7 +99,7 @@ class Collection:
         self.counts["posts"] += 1
         self._bury(claim for claim in claims if claim.source_id != id)
         url = url_of(album.first.channel_id, album.first.message_id, handle)
-        if self._is_taken_down(album, handle, claims):
+        if self._is_taken_down(album, {handle, *other_handles}, claims):
             self._refuse(id, url, ListingReason.TAKEN_DOWN)
             return []
         listing = listing_of(album, self.rules, source_id=id, basis=channel.basis, handle=handle)
@@ -100,7 +107,9 @@ class Collection:
             self._refuse(id, url, listing)
             return []
         if listing.species not in self.options.species:
-            if not self._was_refused(id, ListingReason.SPECIES_NOT_WANTED):
+            if self._was_refused(id, ListingReason.SPECIES_NOT_WANTED):
+                intake.ledger.mark_checked(id, run_id=intake.run_id)
+            else:
                 intake.listing_not_wanted(id, url)
             return []
         if self._is_known_otherwise(listing):
@@ -136,14 +145,14 @@ class Collection:
                 self.intake.listing_gone(state.source_id)
 
     def _is_taken_down(
-        self, album: Album, handle: str | None, claims: Iterable[ListingState]
+        self, album: Album, handles: Iterable[str | None], claims: Iterable[ListingState]
     ) -> bool:
         """Also where a part of it was forgotten as a post, or a post that it was a part of."""
         takedowns = self.intake.takedowns
         ids = {post_id(part.channel_id, part.message_id) for part in album.messages}
         ids |= {state.source_id for state in claims}
         return any(takedowns.forbids_identity(f"{SOURCE}/{id}") for id in ids) or any(
-            takedowns.forbids_url(link) for link in links_to(album, handle)
+            takedowns.forbids_url(link) for link in links_to(album, handles)
         )
 
     def known_id(self, album: Album) -> str | None:
@@ -157,7 +166,9 @@ class Collection:
         return str(rows[0]["source_id"]) if rows else None
 
     def _refuse(self, id: str, url: str, reason: ListingReason) -> None:
-        if not self._was_refused(id, reason):
+        if self._was_refused(id, reason):
+            self.intake.ledger.mark_checked(id, run_id=self.intake.run_id)
+        else:
             self.intake.refuse_listing(id, url, reason)
 
     def _was_refused(self, id: str, reason: ListingReason) -> bool:
@@ -197,11 +208,10 @@ def _marks(values: Sized) -> str:
     return ", ".join("?" * len(values))
 
 
-def links_to(album: Album, handle: str | None) -> Iterable[str]:
+def links_to(album: Album, handles: Iterable[str | None]) -> Iterable[str]:
     """Every address at which a part of the post stands."""
     for message in album.messages:
-        yield url_of(message.channel_id, message.message_id, None)
-        if handle is not None:
+        for handle in {None, *handles}:
             yield url_of(message.channel_id, message.message_id, handle)
 
 

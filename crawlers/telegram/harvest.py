@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,8 +12,8 @@ from crawlers.telegram.albums import Album, AlbumWindow
 from crawlers.telegram.channels import Channel
 from crawlers.telegram.collection import Collection
 from crawlers.telegram.listings import parts_of, place_of, post_id
-from crawlers.telegram.live import ChannelRefused, LiveChannels, Resolved
-from crawlers.telegram.messages import Message
+from crawlers.telegram.live import STALE, ChannelRefused, LiveChannels, Resolved
+from crawlers.telegram.messages import Message, export_address
 from petdata.errors import RejectedPhoto
 from petdata.intake import Wanted
 from petdata.ledger import now
@@ -21,10 +21,12 @@ from petdata.ledger_channels import (
     advance_channel,
     channel_of_handle,
     channel_state,
+    pending_posts,
+    posts_to_recheck,
     reached_end,
     remember_channel,
 )
-from petdata.ledger_tables import ListingState
+from petdata.ledger_tables import ListingState, PhotoKey
 
 COMMIT_MESSAGES: Final = 100  # without photos, before the cursor is written
 LONGEST_ALBUM: Final = 200  # ids from an album's first message to its last: ten parts, 20 apart
@@ -39,7 +41,8 @@ class ChannelHarvest:
     live: LiveChannels
     channel: Channel
     place: Resolved
-    seen: set[int] = field(default_factory=set)  # messages met while reading again
+    seen: set[str] = field(default_factory=set)  # photos met while reading again
+    postponed: set[PhotoKey] = field(default_factory=set)  # by this run
 
     async def harvest(self) -> None:
         await self.fetch_left_over()
@@ -50,9 +53,8 @@ class ChannelHarvest:
     async def fetch_left_over(self) -> None:
         """Photos that an earlier run had no time for, or could not get."""
         intake = self.run.intake
-        for state in intake.ledger.pending_listings():
-            if place_of(state.source_id)[0] == self.place.channel_id:
-                await self.fetch(intake.wanted(state.source_id))
+        for source_id in pending_posts(intake.ledger, self.place.channel_id):
+            await self.fetch(intake.wanted(source_id))
 
     async def read_on(self) -> None:
         """From the cursor on; from a little before it where the end was reached last time."""
@@ -69,20 +71,22 @@ class ChannelHarvest:
             self.saw(message, is_new=message.message_id > state.cursor)
             complete = window.add(message)
             for album in complete:
-                await self.handle(album, after=again)
+                await self.handle(album, after=again, cursor=state.cursor)
             new += message.message_id > state.cursor
             unsaved += message.message_id > state.cursor
             if unsaved and (any(a.photos for a in complete) or unsaved >= COMMIT_MESSAGES):
                 advance_channel(ledger, id, window.settled_id, messages=unsaved)
                 unsaved = 0
-            if new == run.options.max_messages:
+            most = run.options.max_messages
+            # An album that begins at the cursor must be read to its end, or no run gets past it.
+            if most is not None and new >= most and window.settled_id > state.cursor:
                 stopped = True
                 break
         if stopped:
             advance_channel(ledger, id, window.settled_id, messages=unsaved)
             return
         for album in window.flush():
-            await self.handle(album, after=again)
+            await self.handle(album, after=again, cursor=state.cursor)
         self.bury(again, state.cursor)
         with ledger.transaction():
             advance_channel(ledger, id, window.settled_id, messages=unsaved)
@@ -93,30 +97,40 @@ class ChannelHarvest:
         if is_new:
             self.run.counts["read"] += 1
             met["messages"] += 1
-        else:
-            self.seen.add(message.message_id)
+        elif message.photo is not None:
+            self.seen |= {message.photo, export_address(message.channel_id, message.message_id)}
 
-    async def handle(self, album: Album, *, after: int) -> None:
-        """A post. One that begins at `after` or before is only met because others overlap it."""
-        if album.first.message_id <= after:
+    async def handle(self, album: Album, *, after: int, cursor: int) -> None:
+        """A post. One that begins at `after` or before is only met because others overlap it,
+        unless it has grown past the cursor."""
+        if album.first.message_id <= after and album.last_id <= cursor:
             return
-        wanted = self.run.take(album, self.channel, self.channel.handle)
+        wanted = self.take(album)
         if album.photos:
             self.run.channels[self.channel.name]["posts"] += 1
         await self.fetch(wanted)
+
+    def take(self, album: Album) -> list[Wanted]:
+        return self.run.take(album, self.channel, self.channel.handle, self.place.handles)
 
     # Photos
 
     async def fetch(self, wanted: Sequence[Wanted]) -> None:
         intake = self.run.intake
         for photo in wanted:
-            if intake.adopt_photo(photo):
+            if photo.key in self.postponed or intake.adopt_photo(photo):
                 continue
             try:
                 raw = await self.live.photo(self.place, photo.address)
             except RejectedPhoto as rejected:
                 intake.drop_photo(photo.key, rejected.reason, rejected.detail)
-            except (errors.BadRequestError, errors.ServerError, errors.TimedOutError) as error:
+            except (
+                errors.BadRequestError,
+                errors.ServerError,
+                *STALE,
+                errors.TimedOutError,
+            ) as error:
+                self.postponed.add(photo.key)
                 intake.postpone_photo(photo.key, type(error).__name__)
             else:
                 await self.run.examine(photo, raw)
@@ -128,36 +142,34 @@ class ChannelHarvest:
         intake = self.run.intake
         for state in self.listings_between(after, until):
             listing = intake.ledger.listing_record(state.source_id)
-            if self.seen.isdisjoint(parts_of(listing)):
+            if self.seen.isdisjoint(listing.photo_urls):
                 intake.listing_gone(state.source_id)
 
     def listings_between(self, after: int, until: int) -> Iterator[ListingState]:
-        """Posts that were read and are not gone, by their first message."""
+        """Posts that count, by their first message."""
         ledger = self.run.intake.ledger
         for message_id in range(after + 1, until + 1):
             state = ledger.listing_state(post_id(self.place.channel_id, message_id))
-            if state is not None and not state.is_unread and state.outcome != "gone":
+            if state is not None and state.outcome in ("kept", "pending") and not state.is_unread:
                 yield state
 
     async def recheck(self, *, before: int) -> None:
         """Open posts that were last read before then: changed ones supersede, deleted ones go."""
-        ledger = self.run.intake.ledger
-        due: list[ListingState] = []
-        parts = 0
-        for state in ledger.due_for_recheck(before):
-            if place_of(state.source_id)[0] != self.place.channel_id or state.is_unread:
-                continue
-            due.append(state)
-            parts += len(parts_of(ledger.listing_record(state.source_id)))
-            if parts >= COMMIT_MESSAGES - 10:
+        ledger, id = self.run.intake.ledger, self.place.channel_id
+        state = channel_state(ledger, id)
+        due: dict[str, list[int]] = {}
+        for source_id in posts_to_recheck(ledger, id, before):
+            if state is None or place_of(source_id)[1] > state.cursor:
+                continue  # of an export, whose albums are guesses until they are read live
+            due[source_id] = parts_of(ledger.listing_record(source_id))
+            if sum(map(len, due.values())) >= COMMIT_MESSAGES - 10:
                 await self.look_again(due)
-                due, parts = [], 0
+                due = {}
         if due:
             await self.look_again(due)
 
-    async def look_again(self, due: Sequence[ListingState]) -> None:
+    async def look_again(self, ids: Mapping[str, Sequence[int]]) -> None:
         intake = self.run.intake
-        ids = {s.source_id: parts_of(intake.ledger.listing_record(s.source_id)) for s in due}
         asked = sorted({id for parts in ids.values() for id in parts})
         found = {m.message_id: m for m in await self.live.messages(self.place, asked)}
         for id, parts in ids.items():
@@ -168,7 +180,7 @@ class ChannelHarvest:
             self.run.counts["rechecked"] += 1
             album = Album(messages=messages)
             if album.photos:
-                await self.fetch(self.run.take(album, self.channel, self.channel.handle))
+                await self.fetch(self.take(album))
             else:
                 intake.listing_gone(id)
 
@@ -188,15 +200,24 @@ async def find_channel(run: Collection, live: LiveChannels, channel: Channel) ->
         place = Resolved(channel_id=known.channel_id, access_hash=known.access_hash)
         _require_asserted(channel, place)
         try:
-            return await live.look_up(place, channel.name)
+            place = await live.look_up(place, channel.name)
         except errors.ChannelInvalidError:
             pass  # another account resolved it
+        else:
+            if channel.handle is None or channel.handle in place.handles:
+                return place
     if channel.handle is None:
         raise ChannelRefused(
             f"{channel.name}: an account finds a channel by its handle only; add its handle"
         )
     place = await live.resolve(channel.handle)
     _require_asserted(channel, place)
+    if known is not None and channel.channel_id is None and place.channel_id != known.channel_id:
+        raise ChannelRefused(
+            f"{channel.name} is another channel by now (id {place.channel_id}, before "
+            f"{known.channel_id}): what was asserted is about the other one. Give the id of the "
+            "one that you mean"
+        )
     remember_channel(ledger, place.channel_id, handle=channel.handle, access_hash=place.access_hash)
     return place
 

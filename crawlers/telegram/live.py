@@ -20,6 +20,12 @@ MESSAGES_AT_ONCE: Final = 100
 HISTORY_WAIT_S: Final = 1.0  # between two requests of history
 PHOTO_TRIES: Final = 3  # with a new file reference each
 FRESH: Final = 300  # messages whose media are remembered
+STALE: Final = (
+    errors.FileReferenceEmptyError,
+    errors.FileReferenceExpiredError,
+    errors.FileReferenceInvalidError,
+    errors.FilerefUpgradeNeededError,
+)
 
 
 class ChannelRefused(PetdataError):
@@ -32,6 +38,7 @@ class Resolved:
 
     channel_id: int
     access_hash: int
+    handles: frozenset[str] = frozenset()  # lower case, all that lead to it now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +99,12 @@ class LiveChannels:
             raise ChannelRefused(f"{name} is no channel, or none that this account may read")
         if channel.noforwards:
             raise ChannelRefused(f"{name} protects its content from being saved: it is left alone")
-        return Resolved(channel_id=channel.id, access_hash=channel.access_hash or 0)
+        handles = [channel.username, *(other.username for other in channel.usernames or ())]
+        return Resolved(
+            channel_id=channel.id,
+            access_hash=channel.access_hash or 0,
+            handles=frozenset(handle.lower() for handle in handles if handle),
+        )
 
     # Messages
 
@@ -152,7 +164,7 @@ class LiveChannels:
                 raise RejectedPhoto(Reason.NOT_FOUND, "the message has another photo by now")
             try:
                 return await self.download(media)
-            except (errors.FileReferenceExpiredError, errors.FileReferenceInvalidError):
+            except STALE:
                 if attempt == PHOTO_TRIES - 1:
                     raise
         raise AssertionError

@@ -77,6 +77,11 @@ def _joined(spans: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]
     return joined
 
 
+def export_address(channel_id: int, message_id: int) -> str:
+    """Of a photo in an export, which does not say which media it is."""
+    return f"export:{channel_id}/{message_id}"
+
+
 def message_of(address: str) -> tuple[int, int]:
     """Channel and message of a photo, wherever it was seen."""
     match = _ADDRESS.fullmatch(address)

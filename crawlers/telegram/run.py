@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from telethon.tl.functions.updates import GetStateRequest
 
 from crawlers.report import StderrConsole, commonest_reasons, print_report, show_progress
 from crawlers.telegram.channels import WHY, Channel, read_channels
@@ -72,12 +73,12 @@ def harvest_and_print(
         raise MissingSetting(f"no api_id and api_hash: {LOG_IN}")
 
     async def work(run: Collection) -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_left_over)
         client = open_client(workspace, application, max_wait=options.max_wait)
         try:
             with plain_errors():
                 await client.connect()
-                if not await client.is_user_authorized():
-                    raise MissingSetting(f"the session is not logged in: {LOG_IN}")
+                await client(GetStateRequest())  # as the first that needs a login, to say so now
                 live = LiveChannels(client, run.intake.config.limits.max_bytes, run.counts)
                 await _harvest(run, live, channels)
         finally:
@@ -219,6 +220,12 @@ def progress_line(run: Collection) -> str:
         parts.append(f"{list(run.channels)[-1]}, channel {len(run.channels)}")
     parts.append(f"{run.counts['read'] / seconds:,.1f} messages/s")
     return " | ".join(parts)
+
+
+def _log_left_over(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Telethon's futures hold the error that ended its connection once more; we raised it."""
+    kind = type(context.get("exception")).__name__
+    logging.getLogger("petdata.telethon").warning("%s: %s", context["message"], kind)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import stat
+from asyncio import IncompleteReadError
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from telethon import TelegramClient, errors
+from telethon.errors.common import AuthKeyNotFound, InvalidBufferError, TypeNotFoundError
 from telethon.sessions import SQLiteSession
 
 from petdata import __version__
@@ -139,6 +141,7 @@ def _client(
         *application,
         receive_updates=False,
         flood_sleep_threshold=max_wait,
+        raise_last_call_error=True,  # else its last try ends in a ValueError
         device_model="petdata",
         app_version=__version__,
         base_logger="petdata.telethon",
@@ -170,29 +173,33 @@ def plain_errors() -> Iterator[None]:
     """What Telegram and the network may answer, as errors of ours."""
     try:
         yield
-    except errors.FloodWaitError as error:
+    except (errors.FloodWaitError, errors.FloodPremiumWaitError) as error:
         until = datetime.now(UTC) + timedelta(seconds=error.seconds)
         raise TryLater(
             f"Telegram asks to wait {error.seconds:,} s, until {until:%Y-%m-%d %H:%M} UTC. "
             "What was collected is safe; the next run goes on there (--max-wait waits longer)"
         ) from error
-    except errors.UnauthorizedError as error:
+    except (errors.UnauthorizedError, errors.AuthKeyDuplicatedError, AuthKeyNotFound) as error:
         raise MissingSetting(
             f"Telegram does not know this session ({_code(error)}): {LOG_IN}"
         ) from error
-    except errors.ServerError as error:
+    except (errors.ServerError, errors.TimedOutError) as error:
         raise TryLater(
             f"Telegram has trouble of its own ({_code(error)}): try again later"
         ) from error
     except errors.RPCError as error:
         raise PetdataError(f"Telegram refuses: {_code(error)}") from error
-    except (ConnectionError, TimeoutError) as error:
+    except (ConnectionError, TimeoutError, IncompleteReadError, InvalidBufferError) as error:
         raise TryLater(
             f"the connection to Telegram failed ({type(error).__name__}): {error}"
         ) from error
+    except TypeNotFoundError as error:  # whose text quotes the answer
+        raise PetdataError(
+            "Telegram's answer is newer than this Telethon: pip install --upgrade telethon"
+        ) from error
 
 
-def _code(error: errors.RPCError) -> str:
+def _code(error: Exception) -> str:
     """Its name; Telethon's sentences may quote what was asked for."""
     return type(error).__name__.removesuffix("Error")
 
