@@ -17,17 +17,42 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Pairs of rows whose pictures are near duplicates; `first` < `second`."""
+    """Pairs of rows whose pictures are near duplicates."""
 
     first: Indices
     second: Indices
 
-    def where(self, kept: Mask) -> Matches:
-        both = kept[self.first] & kept[self.second]
-        return Matches(self.first[both], self.second[both])
-
 
 NO_MATCHES = Matches(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Pairs of different pictures that are near duplicates, whichever rows show them."""
+
+    first: Indices  # pictures
+    second: Indices
+
+    def at_rows(self, rows: Rows, kept: Mask) -> Matches:
+        """Between the first kept rows of both pictures, the earlier first."""
+        row = first_rows(rows, kept)
+        a, b = row[self.first], row[self.second]
+        both = (a >= 0) & (b >= 0)
+        return Matches(np.minimum(a, b)[both], np.maximum(a, b)[both])
+
+
+def alike(rows: Rows, matches: Matches) -> Alike:
+    a = rows.picture[matches.first].astype(np.int64)
+    b = rows.picture[matches.second].astype(np.int64)
+    return Alike(a[a != b], b[a != b])
+
+
+def first_rows(rows: Rows, kept: Mask) -> Indices:
+    """Picture -> its first kept row; -1 where none is kept."""
+    first = np.full(int(rows.picture.max(initial=-1)) + 1, -1, np.int64)
+    chosen = np.flatnonzero(kept)[::-1]  # the earliest is written last, and stays
+    first[rows.picture[chosen]] = chosen
+    return first
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +73,7 @@ def appearances(rows: Rows, kept: Mask) -> Appearances:
     return Appearances(row, rows.picture[row], rows.identity[row])
 
 
-def boilerplate(rows: Rows, kept: Mask, matches: Matches) -> Mask:
+def boilerplate(rows: Rows, kept: Mask, near: Alike) -> Mask:
     """Rows whose picture, or a near duplicate of it, stands in more than three identities.
 
     Only identities of the row's own level and earlier ones count, so that a later source takes
@@ -65,7 +90,7 @@ def boilerplate(rows: Rows, kept: Mask, matches: Matches) -> Mask:
             strict=True,
         )
     }
-    crowded |= _crowded_with_neighbours(rows, seen, matches.where(kept))
+    crowded |= _crowded_with_neighbours(rows, seen, near)
     if not crowded:
         return marked
     pictures = np.array(sorted({picture for picture, _ in crowded}), np.int32)
@@ -89,14 +114,11 @@ def _identities_up_to_level(rows: Rows, seen: Appearances) -> Indices:
     return np.repeat(position[last], np.diff(np.r_[-1, last]))
 
 
-def _crowded_with_neighbours(
-    rows: Rows, seen: Appearances, matches: Matches
-) -> set[tuple[int, int]]:
+def _crowded_with_neighbours(rows: Rows, seen: Appearances, near: Alike) -> set[tuple[int, int]]:
     neighbours: dict[int, set[int]] = defaultdict(set)
-    for a, b in zip(rows.picture[matches.first], rows.picture[matches.second], strict=True):
-        if a != b:
-            neighbours[int(a)].add(int(b))
-            neighbours[int(b)].add(int(a))
+    for a, b in zip(near.first.tolist(), near.second.tolist(), strict=True):
+        neighbours[a].add(b)
+        neighbours[b].add(a)
     if not neighbours:
         return set()
     shown: dict[int, list[tuple[int, int]]] = defaultdict(list)  # picture -> (level, identity)

@@ -169,7 +169,10 @@ def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
         byte_index_table(beside, [f.path for f in planned]),
         beside / "metadata" / "byte_index.parquet",
     )
-    write_json(leakage(plan, detection(plan)), beside / "metadata" / "leakage.json")
+    write_json(
+        leakage(plan, detection(plan, workspace.root / "cache")),
+        beside / "metadata" / "leakage.json",
+    )
     revoked = revoked_hashes(plan, read_purged(workspace))
     write_whole(
         beside / "metadata" / "revoked.txt", "".join(f"{sha256}\n" for sha256 in revoked).encode()

@@ -14,8 +14,10 @@ from dataset_builder.appearances import (
     Indices,
     Mask,
     Matches,
+    alike,
     boilerplate,
     contradictory,
+    first_rows,
 )
 from dataset_builder.identity_graph import Groups, Link, exact_links, join, link_of, near_links
 from dataset_builder.inputs import Rows
@@ -49,7 +51,7 @@ class Plan:
     split: NDArray[np.int8] = field(init=False)  # index into SPLITS
     groups: Groups = field(init=False)
     links: Sequence[Link] = ()
-    pairs_examined: int = 0  # training x test
+    pairs_examined: int = 0  # training x test, of different pictures
     pairs_found: int = 0
 
     def __post_init__(self) -> None:
@@ -88,16 +90,16 @@ def make_plan(
     """Every row kept or dropped with a reason, every kept one in a split and a group."""
     plan = Plan(rows, options)
     _drop_unfit(plan)
-    chosen = np.flatnonzero(plan.kept)
-    near = matcher(chosen, None, options.near_duplicates)
+    shown = first_rows(rows, plan.kept)
+    near = alike(rows, matcher(np.sort(shown[shown >= 0]), None, options.near_duplicates))
     plan.drop("boilerplate", boilerplate(rows, plan.kept, near))
     plan.drop("contradictory", contradictory(rows, plan.kept))
-    near = near.where(plan.kept)
-    plan.links = _links(plan, near, accepted, rejected)
+    plan.links = _links(plan, near.at_rows(rows, plan.kept), accepted, rejected)
     plan.groups = join(rows, [link for link in plan.links if _joins(link, options)])
     _gate(plan, matcher)
     plan.drop("duplicate_photo", duplicate_photos(rows, plan.kept))
-    plan.drop("near_duplicate", near_duplicates(rows, plan.kept, plan.groups, near))
+    matches = near.at_rows(rows, plan.kept)
+    plan.drop("near_duplicate", near_duplicates(rows, plan.kept, plan.groups, matches))
     plan.drop("too_few_photos", too_few(rows, plan.kept, plan.groups, options.min_photos))
     _split(plan)
     return plan
@@ -145,12 +147,12 @@ def _gate(plan: Plan, matcher: Matcher) -> None:
     """The leak gate, between all training rows and all test rows that are left."""
     rows = plan.rows
     test = rows.is_test()
-    train_rows = np.flatnonzero(plan.kept & ~test)
-    test_rows = np.flatnonzero(plan.kept & test)
+    shown = [first_rows(rows, plan.kept & chosen) for chosen in (~test, test)]
+    train_rows, test_rows = (np.sort(first[first >= 0]) for first in shown)
     matches = matcher(train_rows, test_rows, plan.options.leak_bits)
     plan.pairs_examined = len(train_rows) * len(test_rows)
     plan.pairs_found = len(matches.first)
-    leaked = leaks(rows, plan.kept, plan.groups, matches)
+    leaked = leaks(rows, plan.kept, plan.groups, alike(rows, matches))
     for number, level in enumerate(rows.levels):
         if level.source.role == "test":
             plan.drop(f"leak:{level.source.name}", leaked == number)

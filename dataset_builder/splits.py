@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_builder.appearances import Mask, Matches
+from dataset_builder.appearances import Alike, Mask, Matches, first_rows
 from dataset_builder.identity_graph import Groups
 from dataset_builder.inputs import Rows
 
 
-def leaks(rows: Rows, kept: Mask, groups: Groups, matches: Matches) -> NDArray[np.int16]:
+def leaks(rows: Rows, kept: Mask, groups: Groups, near: Alike) -> NDArray[np.int16]:
     """For each row the level of the test set that it must not be trained with; -1 for none.
 
     A training row leaves that shows a picture of a test set, exactly or nearly, and with it its
@@ -22,16 +22,14 @@ def leaks(rows: Rows, kept: Mask, groups: Groups, matches: Matches) -> NDArray[n
     an earlier one. A group that holds a test identity leaves as a whole.
     """
     test = rows.is_test()
-    found = np.full(len(rows), -1, np.int16)
-    test_level = np.full(int(rows.picture.max(initial=-1)) + 1, -1, np.int16)
-    shown = np.flatnonzero(kept & test)[::-1]
-    test_level[rows.picture[shown]] = rows.level[shown]  # of the first test set that shows it
+    shown = first_rows(rows, kept & test)
+    level = np.where(shown >= 0, rows.level[np.maximum(shown, 0)], -1).astype(np.int16)
+    by_picture = level.copy()  # of the first test set that shows it, exactly or nearly
+    for train_picture, test_picture in ((near.first, near.second), (near.second, near.first)):
+        leaking = (level[test_picture] >= 0) & (by_picture[train_picture] < 0)
+        by_picture[train_picture[leaking]] = level[test_picture[leaking]]
     train = kept & ~test
-    found[train] = test_level[rows.picture[train]]
-    for a, b in zip(matches.first.tolist(), matches.second.tolist(), strict=True):
-        for row, other in ((a, b), (b, a)):
-            if train[row] and test[other] and kept[other] and found[row] < 0:
-                found[row] = rows.level[other]
+    found = np.where(train, by_picture[rows.picture], -1).astype(np.int16)
     _spread(rows, train, groups, found)
     return found
 
