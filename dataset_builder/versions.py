@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -100,18 +100,22 @@ def after_retired(folder: Path, proposed: str) -> str:
     return f"{retired[0] + 1}.0.0"
 
 
-def retired_versions(folder: Path) -> list[str]:
-    """Versions that `petdata forget --purge` has deleted. Raises CorruptFile."""
+def retired_versions(folder: Path) -> dict[str, dict[str, str]]:
+    """Versions that `petdata forget --purge` deleted -> data files that were the reason.
+
+    Path -> SHA-256 of the file. Raises CorruptFile.
+    """
     path = folder / RETIRED
     try:
-        return sorted(json.loads(path.read_text(encoding="utf-8")), key=parse_version)
+        found: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+        return dict(sorted(found.items(), key=lambda item: parse_version(item[0])))
     except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError) as error:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CorruptFile(f"{path} cannot be read ({error}): mend it before building") from error
 
 
-def retire_version(folder: Path, version: str) -> None:
-    known = {*retired_versions(folder), version}
-    text = json.dumps(sorted(known, key=parse_version), indent=2)
-    write_whole(folder / RETIRED, text.encode() + b"\n")
+def retire_version(folder: Path, version: str, files: Mapping[str, str]) -> None:
+    known = retired_versions(folder)
+    known[version] = known.get(version, {}) | dict(files)
+    write_whole(folder / RETIRED, json.dumps(known, indent=2).encode() + b"\n")

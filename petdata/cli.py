@@ -124,15 +124,25 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def forget(
     target: Annotated[
-        str, typer.Argument(help="An identity, a photo, an address or a SHA-256.", metavar="TARGET")
+        str,
+        typer.Argument(
+            help="An identity or photo, by its id here or in a release, an address or a SHA-256.",
+            metavar="TARGET",
+        ),
     ],
     reason: Annotated[str, typer.Option(help="Why, without naming anybody.")],
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also delete it here, with every release that has it.")
+    ] = False,
 ) -> None:
-    """Never collect this again, and leave it out of every build from now on."""
-    from petdata.presentation import print_takedown
-    from petdata.workspace import find_workspace
+    """Never collect this again, and leave it out of every build from now on.
 
-    print_takedown(find_workspace(), target, reason)
+    --purge rewrites shards, segments and ledgers without it, deletes releases, caches and pages
+    that show it, and prints the commands for the Hub. Cut off, the same command goes on.
+    """
+    from dataset_builder.forgetting import forget_and_print
+
+    forget_and_print(target, reason, purge_too=purge)
 
 
 @crawl_app.command("pet911")
@@ -505,11 +515,15 @@ def verify(
         str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Decode no photo.")] = False,
+    purged: Annotated[
+        str | None,
+        typer.Option(help="Search the whole workspace for what was purged.", metavar="TARGET"),
+    ] = None,
 ) -> None:
     """Hold a release to its manifest: files, photos, splits, leaks, sums. Exit code 1 if broken."""
     from dataset_builder.verify_command import verify_and_print
 
-    verify_and_print(release, quick=quick)
+    verify_and_print(release, quick=quick, purged=purged)
 
 
 @links_app.command("show")
