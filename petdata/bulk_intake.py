@@ -35,6 +35,7 @@ from petdata.ledger_imports import (
     record_batch,
 )
 from petdata.ledger_tables import ShardRecord
+from petdata.purging import finish_rewrites
 from petdata.records import Photo, Sex, Species, Status
 from petdata.shards import write_shard
 from petdata.sources import find_source
@@ -289,6 +290,7 @@ class BulkIntake:
         """Bring the folder back to what the ledger says, whenever the last run ended."""
         for leftover in self.shards.glob(".*.tmp"):
             leftover.unlink()
+        finish_rewrites(self.ledger, self.shards)
         unfinished = self._unfinished_shard()
         if unfinished is not None:
             unfinished.unlink()
