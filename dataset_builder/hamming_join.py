@@ -31,6 +31,7 @@ _CHUNK_BITS: Final = 16
 _KEYS: Final = 1 << _CHUNK_BITS
 _PAIRS_AT_A_TIME: Final = 1 << 18  # that an array holds, unless a bucket is larger
 _COST_OF_A_VISIT: Final = 16  # going to a bucket costs as much as so many comparisons
+_COST_OF_A_TABLE: Final = 50  # ... for each hash in it
 _TASKS: Final = 128  # per chunk
 # Coefficient (v, h) goes to chunk (v + h) % 4: neighbours in a row or column depend on each other
 # most, and apart they leave the values of a chunk spread over more buckets.
@@ -76,8 +77,12 @@ def available_cores() -> int:
 
 def _spread(hashes: Hashes) -> Hashes:
     """Bits moved so that each chunk is 16 neighbours; distances stay."""
-    places = sorted(range(64), key=lambda bit: _CHUNK_OF_BIT[63 - bit])
-    return _move_bits(np.ascontiguousarray(hashes, np.uint64), np.array(places, np.uint64))
+    places = sorted(range(64), key=lambda bit: _CHUNK_OF_BIT[63 - bit])  # of bits 0, 1, ... then
+    moved = np.zeros((8, 256), np.uint64)  # what each byte turns into
+    for new, old in enumerate(places):
+        has_bit = np.arange(256) >> old % 8 & 1
+        moved[old // 8] |= has_bit.astype(np.uint64) << np.uint64(new)
+    return _move_bits(hashes, moved)
 
 
 class _Table(NamedTuple):
@@ -161,12 +166,6 @@ class _Search:
         return Pairs(one[:length].copy(), other[:length].copy(), distance[:length].copy()), state
 
 
-def _bucket_sizes(spread: Hashes, chunk: int) -> Counts:
-    return np.bincount(
-        (spread >> np.uint64(_CHUNK_BITS * chunk)).astype(np.uint16), minlength=_KEYS
-    )
-
-
 def _flips(radius: int) -> NDArray[np.uint16]:
     words = np.arange(_KEYS, dtype=np.uint16)
     return words[np.bitwise_count(words) <= radius]
@@ -184,25 +183,31 @@ def _costs(sizes: Counts, asked: Counts, radius: int) -> NDArray[np.float64]:
 
 def _cheapest_radii(spread: Hashes, asked: Hashes, bits: int) -> tuple[int, ...]:
     """One for each chunk, -1 to leave it out; sum(radius + 1) = bits + 1."""
-    most = min(bits // 3 + 1, _CHUNK_BITS)  # enough even without one of the chunks
+    most = min(bits // 2 + 1, _CHUNK_BITS)  # enough even without two of the chunks
     costs = np.zeros((_CHUNKS, most + 2))  # [:, radius + 1]
     for chunk in range(_CHUNKS):
         sizes, questions = _bucket_sizes(spread, chunk), _bucket_sizes(asked, chunk)
         costs[chunk, 1:] = _costs(sizes, questions, most).sum(axis=1)
+        costs[chunk, 1:] += _COST_OF_A_TABLE * (len(spread) + len(asked))
     choices = [c for c in product(range(-1, most + 1), repeat=_CHUNKS) if sum(c) + _CHUNKS > bits]
     return min(choices, key=lambda radii: sum(costs[c, r + 1] for c, r in enumerate(radii)))
 
 
 @compiled
-def _move_bits(words: Hashes, places: Hashes) -> Hashes:
-    """Bit `places[n]` becomes bit n."""
-    moved = np.zeros_like(words)
+def _move_bits(words: Hashes, moved: NDArray[np.uint64]) -> Hashes:
+    result = np.zeros(len(words), np.uint64)
     for i in range(len(words)):
-        word, result = words[i], np.uint64(0)
-        for n in range(64):
-            result |= ((word >> places[n]) & np.uint64(1)) << np.uint64(n)
-        moved[i] = result
-    return moved
+        for byte in range(8):
+            result[i] |= moved[byte, (words[i] >> np.uint64(8 * byte)) & np.uint64(0xFF)]
+    return result
+
+
+@compiled
+def _bucket_sizes(spread: Hashes, chunk: int) -> Counts:
+    sizes = np.zeros(65536, np.int64)
+    for i in range(len(spread)):
+        sizes[(spread[i] >> np.uint64(16 * chunk)) & np.uint64(0xFFFF)] += 1
+    return sizes
 
 
 @compiled

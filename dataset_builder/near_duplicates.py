@@ -47,6 +47,7 @@ _WAY: Final = np.full((4, 4), -1)
 for _number, (_left, _right, _) in enumerate(_WAYS):
     _WAY[_left, _right] = _number
 _UPRIGHT: Final = (PLAIN, BORDERLESS)
+_ALL: Final = (PLAIN, BORDERLESS, MIRRORED, MIRRORED_BORDERLESS)
 _REFLECTED: Final = (MIRRORED, MIRRORED_BORDERLESS)
 _NONE: Final = 255  # bits, where one of two hashes is missing
 _AT_A_TIME: Final = 2048  # pairs that a thread compares
@@ -102,8 +103,7 @@ def candidates(
         joins = [(upright, None), (upright, reflected)]
         others = hashes
     else:
-        theirs = _entries(others, _UPRIGHT)
-        joins = [(upright, theirs), (upright, _entries(others, _REFLECTED)), (reflected, theirs)]
+        joins = [(upright, _entries(others, _ALL)), (reflected, _entries(others, _UPRIGHT))]
     for left, right in joins:
         asked, queries = (left, None) if right is None else (right, right.hash)
         for found in hamming_join(left.hash, queries, bits, threads=threads):
@@ -130,7 +130,7 @@ class _Entries:
     column: Numbers
 
 
-def _entries(hashes: Hashes, columns: tuple[int, int]) -> _Entries:
+def _entries(hashes: Hashes, columns: tuple[int, ...]) -> _Entries:
     chosen = hashes[:, columns]
     row, which = np.nonzero(chosen)
     return _Entries(chosen[row, which], row, np.array(columns)[which])
