@@ -46,9 +46,10 @@ class ChannelHarvest:
 
     async def harvest(self) -> None:
         await self.fetch_left_over()
-        await self.read_on()
+        reached = await self.read_on()
         if self.run.options.recheck is not None:
-            await self.recheck(before=now() - int(self.run.options.recheck * DAY_US))
+            before = now() - int(self.run.options.recheck * DAY_US)
+            await self.recheck(before=before, all_read=reached)
 
     async def fetch_left_over(self) -> None:
         """Photos that an earlier run had no time for, or could not get."""
@@ -56,8 +57,11 @@ class ChannelHarvest:
         for source_id in pending_posts(intake.ledger, self.place.channel_id):
             await self.fetch(intake.wanted(source_id))
 
-    async def read_on(self) -> None:
-        """From the cursor on; from a little before it where the end was reached last time."""
+    async def read_on(self) -> bool:
+        """From the cursor on; from a little before it where the end was reached last time.
+
+        Returns whether it is reached now.
+        """
         run, ledger, id = self.run, self.run.intake.ledger, self.place.channel_id
         state = channel_state(ledger, id)
         assert state is not None
@@ -84,13 +88,14 @@ class ChannelHarvest:
                 break
         if stopped:
             advance_channel(ledger, id, window.settled_id, messages=unsaved)
-            return
+            return False
         for album in window.flush():
             await self.handle(album, after=again, cursor=state.cursor)
         self.bury(again, state.cursor)
         with ledger.transaction():
             advance_channel(ledger, id, window.settled_id, messages=unsaved)
             reached_end(ledger, id)
+        return True
 
     def saw(self, message: Message, *, is_new: bool) -> None:
         met = self.run.channels[self.channel.name]
@@ -153,13 +158,13 @@ class ChannelHarvest:
             if state is not None and state.outcome in ("kept", "pending") and not state.is_unread:
                 yield state
 
-    async def recheck(self, *, before: int) -> None:
+    async def recheck(self, *, before: int, all_read: bool) -> None:
         """Open posts that were last read before then: changed ones supersede, deleted ones go."""
         ledger, id = self.run.intake.ledger, self.place.channel_id
         state = channel_state(ledger, id)
         due: dict[str, list[int]] = {}
         for source_id in posts_to_recheck(ledger, id, before):
-            if state is None or place_of(source_id)[1] > state.cursor:
+            if not all_read and (state is None or place_of(source_id)[1] > state.cursor):
                 continue  # of an export, whose albums are guesses until they are read live
             due[source_id] = parts_of(ledger.listing_record(source_id))
             if sum(map(len, due.values())) >= COMMIT_MESSAGES - 10:
