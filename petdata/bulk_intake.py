@@ -337,7 +337,7 @@ def _outcome(
         detail=detail,
         is_retried=original.address in known.retried,
     )
-    if canonical is None:
+    if canonical is None or reason is Reason.TAKEN_DOWN:  # of those no hash is kept
         return photo
     return replace(
         photo,

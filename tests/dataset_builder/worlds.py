@@ -18,6 +18,7 @@ from dataset_builder.build import build
 from dataset_builder.options import BuildOptions
 from petdata.bulk_intake import BulkConfig, BulkIntake, Original
 from petdata.demo.pets import draw_identity, draw_photo, encode_photo
+from petdata.errors import RejectedPhoto
 from petdata.intake import Intake, IntakeConfig
 from petdata.jpeg import canonicalise
 from petdata.listing import Listing, PhotoRef
@@ -74,12 +75,16 @@ def _collect(
 ) -> None:
     with Intake(workspace, source, IntakeConfig(min_photos=1, shard_bytes=shard_bytes)) as intake:
         for animal in animals:
-            for wanted in intake.take_listing(_listing(animal)):
-                canonical = intake.examine(animal.photos[wanted.key.position])
-                intake.keep_photo(wanted.key, canonical)
+            for wanted in intake.take_listing(listing(animal)):
+                try:
+                    canonical = intake.examine(animal.photos[wanted.key.position])
+                except RejectedPhoto as rejected:
+                    intake.drop_photo(wanted.key, rejected.reason, rejected.detail)
+                else:
+                    intake.keep_photo(wanted.key, canonical)
 
 
-def _listing(animal: Animal) -> Listing:
+def listing(animal: Animal) -> Listing:
     return Listing(
         source=animal.source,
         source_id=animal.source_id,
