@@ -18,6 +18,8 @@ export UV_FIND_LINKS ?= $(subst $(space),$(comma),$(strip $(PIP_FIND_LINKS)))
 export UV_INDEX ?= $(shell $(PYTHON) -m pip config get global.extra-index-url 2>/dev/null)
 export UV_INDEX_STRATEGY ?= unsafe-best-match
 SETUP := $(VENV)/.setup
+# which of the slow checks, as pytest takes it: make check-slow SLOW=tests/petdata
+SLOW ?= tests
 
 .PHONY: help setup demo test check check-slow format constraints peers clean
 
@@ -49,7 +51,7 @@ check: $(SETUP)
 
 check-slow: $(SETUP)
 	@echo "slow checks: full kill matrices"
-	@$(PY) -m pytest -q -n auto -m slow
+	@$(PY) -m pytest -q -n auto -m slow $(SLOW)
 
 format: $(SETUP)
 	@$(VENV)/bin/ruff format .
