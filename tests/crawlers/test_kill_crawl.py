@@ -63,7 +63,7 @@ def test_the_uninterrupted_crawl_is_what_these_tests_need(
     assert len(requests) == len(set(requests))
 
 
-# All of nearly 300 moments take 10 minutes of two cores; 100 have each kind and a third of the rest.
+# All of nearly 300 moments take 10 minutes of two cores; 100 have each kind and some of the rest.
 @needs_strace()
 @pytest.mark.parametrize("size", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_at_a_system_call(
