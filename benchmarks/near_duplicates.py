@@ -210,8 +210,7 @@ def detection(files: list[bytes]) -> Measured:
 
 
 def peers(hashes: Hashes, bits: int, imagededup: Path | None) -> Measured:
-    """Seconds, and the share of the pairs that each finds, of two sizes."""
-    fewer = hashes[: len(hashes) // 5]
+    """Seconds, and the share of the pairs that each finds, at a size that it finishes."""
     ways: dict[str, Callable[[], int]] = {
         "petdata": lambda: total(hamming_join(hashes, None, bits)),
         **{name: faiss_way(index, hashes, bits) for name, index in faiss_indexes(bits).items()},
@@ -226,14 +225,14 @@ def peers(hashes: Hashes, bits: int, imagededup: Path | None) -> Measured:
             "CPU s": cpu,
             "found": number / pairs,
         }
-    fewer_pairs = total(hamming_join(fewer, None, bits))
-    for method in ("bktree", "brute_force_cython"):
-        name = f"imagededup {method}"
+    for method, share in (("bktree", 50), ("brute_force_cython", 5)):
+        name, fewer = f"imagededup {method}", hashes[: len(hashes) // share]
         if imagededup is None:
             report[name] = "not measured: no --imagededup PYTHON given"
         else:
             wall, number = by_imagededup(imagededup, fewer, bits, method)
-            report[name] = {"hashes": len(fewer), "wall s": wall, "found": number / fewer_pairs}
+            pairs = total(hamming_join(fewer, None, bits))
+            report[name] = {"hashes": len(fewer), "wall s": wall, "found": number / max(pairs, 1)}
     return report
 
 

@@ -116,7 +116,8 @@ def candidates(
                 chosen = forward | backward
             else:
                 ways, chosen = _WAY[columns], np.ones(len(one), np.bool_)
-            chosen &= _first_way(hashes[one], others[other], bits) == ways
+            late = np.flatnonzero(ways > 0)  # another way may have found the pair before
+            chosen[late] &= _first_way(hashes[one[late]], others[other[late]], bits) == ways[late]
             if chosen.any():
                 yield one[chosen], other[chosen]
 
