@@ -13,7 +13,7 @@ from crawlers.telegram.channels import Channel
 from crawlers.telegram.collection import Collection
 from crawlers.telegram.listings import parts_of, place_of, post_id
 from crawlers.telegram.live import STALE, ChannelRefused, LiveChannels, Resolved
-from crawlers.telegram.messages import Message, export_address
+from crawlers.telegram.messages import Message, export_address, message_of
 from petdata.errors import RejectedPhoto
 from petdata.intake import Wanted
 from petdata.ledger import now
@@ -91,7 +91,7 @@ class ChannelHarvest:
             return False
         for album in window.flush():
             await self.handle(album, after=again, cursor=state.cursor)
-        self.bury(again, state.cursor)
+        await self.bury(again, state.cursor)
         with ledger.transaction():
             advance_channel(ledger, id, window.settled_id, messages=unsaved)
             reached_end(ledger, id)
@@ -142,13 +142,25 @@ class ChannelHarvest:
 
     # What has changed
 
-    def bury(self, after: int, until: int) -> None:
-        """Posts in a part of the channel that was read again, and that were not there any more."""
-        intake = self.run.intake
+    async def bury(self, after: int, until: int) -> None:
+        """Posts in a part of the channel that was read again, and that are not there any more.
+
+        History may come short now and then, so each missing post is asked for by its messages.
+        """
+        ledger = self.run.intake.ledger
+        missing: dict[str, set[int]] = {}  # post -> messages of its photos
         for state in self.listings_between(after, until):
-            listing = intake.ledger.listing_record(state.source_id)
-            if self.seen.isdisjoint(listing.photo_urls):
-                intake.listing_gone(state.source_id)
+            addresses = ledger.listing_record(state.source_id).photo_urls
+            if self.seen.isdisjoint(addresses):
+                missing[state.source_id] = {message_of(address)[1] for address in addresses}
+        if not missing:
+            return
+        asked = sorted(set[int]().union(*missing.values()))
+        found = await self.live.messages(self.place, asked)
+        there = {message.message_id for message in found if message.photo is not None}
+        for source_id, messages in missing.items():
+            if there.isdisjoint(messages):
+                self.run.intake.listing_gone(source_id)
 
     def listings_between(self, after: int, until: int) -> Iterator[ListingState]:
         """Posts that count, by their first message."""
