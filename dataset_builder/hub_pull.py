@@ -54,7 +54,7 @@ def pull(
     session = HubSession(
         repo_id=repo_id, token=token, endpoint=endpoint, patience=patience, say=say
     )
-    commit = str(session.info(_chosen(session, revision)).sha)
+    commit = str(session.info(chosen_revision(session, revision)).sha)
     tree = session.tree(commit)
     if MANIFEST not in tree:
         raise PetdataError(f"{reference} has no {MANIFEST}: it is no release of petdata")
@@ -71,7 +71,7 @@ def pull(
     return Pulled(folder=into, commit=commit, manifest=manifest, is_new=True)
 
 
-def _chosen(session: HubSession, revision: str | None) -> str | None:
+def chosen_revision(session: HubSession, revision: str | None) -> str | None:
     """The revision that is asked for, "1.0.0" being "v1.0.0"; else the newest version."""
     if revision is not None and not re.fullmatch(r"\d+\.\d+\.\d+", revision):
         return revision

@@ -225,7 +225,7 @@ def _load(
             CREATE TABLE input AS
             SELECT l.level, n.number AS file, file_row_number AS row, photo_id, identity_id,
                    source_split, species, position, width, height, sha256, original_sha256, phash,
-                   multi_animal, posted_on, source_url, {_content(options)} AS content,
+                   multi_animal, posted_on, source_url, {content_sql(options.keep_text)} AS content,
                    false AS is_taken_down
             FROM read_parquet($paths, filename = true, file_row_number = true) r
             JOIN file_numbers n ON n.path = r.filename
@@ -254,12 +254,12 @@ def _load(
     )
 
 
-def _content(options: BuildOptions) -> str:
+def content_sql(keep_text: bool) -> str:
     """SQL for a hash of what the release says of a row, but for its ids; sha256 has the pixels."""
     parts = []
     for column in SHARD_SCHEMA:
         name = column.name
-        if name in _RENAMED or (name in TEXTS and not options.keep_text):
+        if name in _RENAMED or (name in TEXTS and not keep_text):
             continue
         text = f"CAST({name} AS VARCHAR)"
         if pa.types.is_floating(column.type):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,9 +87,13 @@ def _is_boundary(name: str) -> bool:
 
 
 def _fingerprint(plan: Plan, part: Indices, published: Sequence[str]) -> str:
+    identities = (published[identity] for identity in plan.rows.identity[part].tolist())
+    return fingerprint_of(zip(identities, plan.rows.content[part].tolist(), strict=True))
+
+
+def fingerprint_of(rows: Iterable[tuple[str, bytes]]) -> str:
+    """Of the identity of each row, as published, and the hash of what the row says."""
     digest = hashlib.sha256()
-    for identity, content in zip(
-        plan.rows.identity[part].tolist(), plan.rows.content[part].tolist(), strict=True
-    ):
-        digest.update(published[identity].encode() + b"\x1f" + content + b"\n")
+    for identity, content in rows:
+        digest.update(identity.encode() + b"\x1f" + content + b"\n")
     return digest.hexdigest()

@@ -97,6 +97,7 @@ class PhotoFinder:
                 ):
                     path = workspace.shards(source) / row["name"]
                     self._places[row["start"]] = path, row["row"]
+        self.absent = len(starts) - len(self._places)
         paths = sorted({path for path, _ in self._places.values()})
         self._number = {path: number for number, path in enumerate(paths)}
         self._reader = PhotoReader(paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from dataset_builder.decisions import decisions_path
@@ -11,6 +12,7 @@ from dataset_builder.links import Decision, PhotoFinder, decide_link, decisions_
 from dataset_builder.links_page import links_page
 from dataset_builder.manifest import read_manifest
 from dataset_builder.open_release import find_release
+from dataset_builder.recipe import pixels_note
 from petdata.workspace import find_workspace, make_folder, write_whole
 
 
@@ -21,11 +23,12 @@ def show_links(release: str | None, output: Path | None, most: int) -> None:
     links = read_links(folder)
     shown = links[:most]
     title = f"Identity links of {manifest['name']} {manifest['version']}"
+    finder = PhotoFinder(workspace, [id for link in shown for id in (link.photo_a, link.photo_b)])
     page = links_page(
         title,
         shown,
         decisions_on(workspace, shown),
-        PhotoFinder(workspace, [id for link in shown for id in (link.photo_a, link.photo_b)]).find,
+        finder.find,
         left_out=len(links) - len(shown),
     )
     path = output or workspace.root / "runs" / f"links-{manifest['name']}.html"
@@ -34,6 +37,8 @@ def show_links(release: str | None, output: Path | None, most: int) -> None:
     Console(highlight=False).print(
         f"{len(shown):,} of {len(links):,} pairs on {path}", soft_wrap=True
     )
+    if finder.absent and (note := pixels_note(folder, manifest)):
+        typer.echo(note, err=True)
 
 
 def decide_and_print(first: str, second: str, decision: Decision) -> None:

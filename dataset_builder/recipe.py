@@ -41,6 +41,17 @@ def restricted_sources(
     return tuple(sorted(present - free))
 
 
+def pixels_note(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+    """What a command that shows photos has to say of a release that lacks some."""
+    if manifest["variant"] != RECIPE:
+        return None
+    sources = ", ".join(manifest.get("withheld", {}).get("sources", ()))
+    return (
+        f"{folder} is a recipe: photos of {sources} have no pixels in it and are not shown; "
+        f"petdata rehydrate {folder} fills them in from this workspace's shards"
+    )
+
+
 def write_recipe(
     release: Path,
     manifest: Mapping[str, Any],

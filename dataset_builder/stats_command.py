@@ -14,8 +14,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from dataset_builder.manifest import read_manifest
 from dataset_builder.open_release import find_release
 from dataset_builder.paper import CITATION, TABLE_2, TOTAL
+from dataset_builder.recipe import pixels_note
 from dataset_builder.stats import (
     DDOF,
     Line,
@@ -52,6 +54,8 @@ def stats_and_print(
         make_folder(page.parent)
         write_whole(page, stats_page(stats, sheets).encode())
         typer.echo(f"{page} written", err=True)
+        if folder is not None and (note := pixels_note(folder, read_manifest(folder))):
+            typer.echo(note, err=True)
 
 
 def document(stats: Stats) -> dict[str, Any]:

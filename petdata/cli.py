@@ -91,6 +91,8 @@ _EXTRA_OF = {
     "parsel": "crawl",
     "telethon": "telegram",
     "datasets": "build",
+    "huggingface_hub": "build",
+    "httpx2": "build",
     "torch": "train",
     "transformers": "train",
     "sklearn": "evaluate",
@@ -556,6 +558,59 @@ def links_reject(first: IdentityName, second: IdentityName) -> None:
     from dataset_builder.links_command import decide_and_print
 
     decide_and_print(first, second, "rejected")
+
+
+@app.command()
+def push(
+    release: Annotated[str, typer.Argument(help="Its folder, NAME or NAME@VERSION.")],
+    repository: Annotated[str, typer.Argument(help="user/name on the Hub.", metavar="REPOSITORY")],
+    private: Annotated[
+        bool, typer.Option("--private", help="A repository that is made is private.")
+    ] = False,
+    include_restricted: Annotated[
+        bool,
+        typer.Option(
+            "--include-restricted",
+            help="Private only: pixels also of sources that may not be passed on.",
+        ),
+    ] = False,
+) -> None:
+    """Publish a release on the Hub as vX.Y.Z, all of it or nothing; run it again to go on.
+
+    Rows of sources that may not be passed on go up without pixels: a recipe.
+    """
+    from dataset_builder.hub import PushOptions
+    from dataset_builder.hub_command import push_and_print
+
+    options = PushOptions(private=private, include_restricted=include_restricted)
+    push_and_print(release, repository, options)
+
+
+@app.command()
+def pull(
+    dataset: Annotated[
+        str, typer.Argument(help="user/name or user/name@v1.0.0; else the newest version.")
+    ],
+    into: Annotated[
+        Path | None, typer.Option(help="A new folder; else releases/ of the workspace.")
+    ] = None,
+) -> None:
+    """Fetch a release from the Hub, every hash compared; run it again to go on."""
+    from dataset_builder.hub_command import pull_and_print
+
+    pull_and_print(dataset, into)
+
+
+@app.command()
+def rehydrate(
+    release: Annotated[
+        str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
+    ] = None,
+) -> None:
+    """Fill the pixels of a recipe in from this workspace's shards. Exit code 1 if some lack."""
+    from dataset_builder.rehydrate_command import rehydrate_and_print
+
+    rehydrate_and_print(release)
 
 
 @app.command()

@@ -28,7 +28,7 @@ def test_a_release_by_name_version_or_folder(workspace: Workspace, tmp_path: Pat
     assert find_release(workspace, str(releases / "1.0.0")) == releases / "1.0.0"
 
 
-@pytest.mark.parametrize("text", ["cats", "pets@2.0.0", "pets@1.0", "..", "@1.0.0", "user/pets@1"])
+@pytest.mark.parametrize("text", ["cats", "pets@2.0.0", "pets@1.0", "..", "@1.0.0", "a/b/c"])
 def test_another_text_is_answered_with_what_there_is(workspace: Workspace, text: str) -> None:
     with pytest.raises(PetdataError, match=r"here are pets@1\.0\.0, pets@1\.2\.0, pets@1\.10\.0"):
         find_release(workspace, text)
