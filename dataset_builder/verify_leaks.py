@@ -38,14 +38,14 @@ def near_leaks(
     """Training photos that nearly show a test photo, as sentences."""
     if not any("/test-" in path for path in paths):
         return
-    rows, has_thumbnail = release_rows(release, paths)
+    rows = release_rows(release, paths)
     test = rows.is_test()
     cache = workspace.root / "cache"
     with tempfile.TemporaryDirectory(
         dir=cache if cache.is_dir() else None, prefix="verify-"
     ) as scratch:
         matches = make_matcher(rows, Path(scratch))(
-            np.flatnonzero(~test & has_thumbnail), np.flatnonzero(test & has_thumbnail), bits
+            np.flatnonzero(~test), np.flatnonzero(test), bits
         )
         pairs = list(zip(matches.first.tolist(), matches.second.tolist(), strict=True))
     for first, second in pairs[:MOST_NAMED]:
@@ -58,20 +58,22 @@ def near_leaks(
         yield f"leak: {len(pairs) - MOST_NAMED:,} further pairs of training and test photos"
 
 
-def release_rows(release: Path, paths: Sequence[str]) -> tuple[Rows, Any]:
-    """A release's rows as a build would have them, and which of them have a thumbnail.
+def release_rows(release: Path, paths: Sequence[str]) -> Rows:
+    """A release's rows as a build would have them; those without a thumbnail are left out.
 
     What a file's name says counts: rows of `test-*` are test photos, whatever their source is.
     """
     tables = [_read(release / path) for path in paths]
     counts = [table.num_rows for table in tables]
     table = pa.concat_tables(tables).combine_chunks()
+    there = np.asarray(table["has_thumbnail"])
+    table = table.filter(table["has_thumbnail"]).combine_chunks()
     identities = table["identity_id"].combine_chunks().dictionary_encode()
     pictures = table["sha256"].combine_chunks().dictionary_encode()
     is_test = ["/test-" in path for path in paths]
     levels = [Level(_stand_in("train"), ""), Level(_stand_in("test"), "")]
     count = table.num_rows
-    rows = Rows(
+    return Rows(
         files=[
             InputFile(
                 path=release / path,
@@ -84,9 +86,9 @@ def release_rows(release: Path, paths: Sequence[str]) -> tuple[Rows, Any]:
             for path, number in zip(paths, counts, strict=True)
         ],
         levels=levels,
-        level=np.repeat(np.array(is_test, np.int16), counts),
-        file=np.repeat(np.arange(len(paths), dtype=np.int32), counts),
-        row=np.concatenate([np.arange(number) for number in counts]),
+        level=np.repeat(np.array(is_test, np.int16), counts)[there],
+        file=np.repeat(np.arange(len(paths), dtype=np.int32), counts)[there],
+        row=np.concatenate([np.arange(number) for number in counts])[there],
         identity=np.asarray(identities.indices.to_numpy(), np.int32),
         picture=np.asarray(pictures.indices.to_numpy(), np.int32),
         arrival=np.zeros(count, np.int64),
@@ -107,13 +109,12 @@ def release_rows(release: Path, paths: Sequence[str]) -> tuple[Rows, Any]:
         photo_ids=table["photo_id"].combine_chunks(),
         sha256=table["sha256"].combine_chunks(),
     )
-    return rows, ~np.asarray(table["has_no_thumbnail"])
 
 
 def _read(path: Path) -> pa.Table:
     table = pq.read_table(path, columns=[*_COLUMNS, "thumbnail"], partitioning=None)
-    lacks = pa.compute.is_null(table["thumbnail"])
-    return table.drop_columns("thumbnail").append_column("has_no_thumbnail", lacks)
+    has = pa.compute.is_valid(table["thumbnail"])
+    return table.drop_columns("thumbnail").append_column("has_thumbnail", has)
 
 
 def _stand_in(role: Any) -> Source:
