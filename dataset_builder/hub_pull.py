@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def pull(
     if MANIFEST not in tree:
         raise PetdataError(f"{reference} has no {MANIFEST}: it is no release of petdata")
     if into.exists():
-        if not (into / MANIFEST).is_file() or not hashed(into / MANIFEST).is_at(tree[MANIFEST]):
+        if not (into / MANIFEST).is_file() or not _is_it(session, commit, tree, into):
             raise PetdataError(f"{into} exists already and is not {reference}: name another folder")
         manifest = read_manifest(into)
         local_files(into, manifest)
@@ -69,6 +70,21 @@ def pull(
     manifest = _fetch(session, commit, tree, beside)
     _put_in_place(beside, [*manifest["files"], MANIFEST], into)
     return Pulled(folder=into, commit=commit, manifest=manifest, is_new=True)
+
+
+def _is_it(session: HubSession, commit: str, tree: Mapping[str, RepoFile], folder: Path) -> bool:
+    """Whether this is the release there, or what rehydrating it has made of it."""
+    if hashed(folder / MANIFEST).is_at(tree[MANIFEST]):
+        return True
+    here = read_manifest(folder)
+    if here["variant"] != "full":
+        return False
+    with tempfile.TemporaryDirectory(prefix="petdata-manifest-") as name:
+        _download(session, commit, Path(name), [MANIFEST], lambda f: f.is_at(tree[MANIFEST]))
+        there = read_manifest(Path(name))
+    return there["variant"] != "full" and all(
+        here[key] == there[key] for key in ("version", "build_hash")
+    )
 
 
 def chosen_revision(session: HubSession, revision: str | None) -> str | None:

@@ -477,7 +477,8 @@ def build(
 @app.command()
 def stats(
     release: Annotated[
-        str | None, typer.Argument(help="A folder, NAME or NAME@VERSION; else the newest.")
+        str | None,
+        typer.Argument(help="A folder, NAME, NAME@VERSION or user/name@v1.0.0; else the newest."),
     ] = None,
     shards: Annotated[
         bool, typer.Option("--shards", help="Of what is collected and imported, unbuilt.")
@@ -497,7 +498,7 @@ def stats(
 @app.command()
 def diff(
     before: Annotated[
-        str, typer.Argument(help="A release: its folder, NAME or NAME@VERSION.", metavar="A")
+        str, typer.Argument(help="A folder, NAME, NAME@VERSION or user/name@v1.0.0.", metavar="A")
     ],
     after: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
     output: Annotated[
@@ -514,7 +515,8 @@ def diff(
 @app.command()
 def verify(
     release: Annotated[
-        str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
+        str | None,
+        typer.Argument(help="A folder, NAME, NAME@VERSION or user/name@v1.0.0; else the only."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Decode no photo.")] = False,
     purged: Annotated[
@@ -531,7 +533,8 @@ def verify(
 @links_app.command("show")
 def links_show(
     release: Annotated[
-        str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
+        str | None,
+        typer.Argument(help="A folder, NAME, NAME@VERSION or user/name@v1.0.0; else the only."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The HTML file to write.")
@@ -604,7 +607,8 @@ def pull(
 @app.command()
 def rehydrate(
     release: Annotated[
-        str | None, typer.Argument(help="Its folder, NAME or NAME@VERSION; else the only one.")
+        str | None,
+        typer.Argument(help="A folder, NAME, NAME@VERSION or user/name@v1.0.0; else the only."),
     ] = None,
 ) -> None:
     """Fill the pixels of a recipe in from this workspace's shards. Exit code 1 if some lack."""

@@ -99,8 +99,8 @@ def test_a_recipe_becomes_the_release_that_was_published(
     scrutiny = Verification(workspace=workspace, release=recipe_of(workspace))
     assert list(scrutiny.problems()) == []
     assert not scrutiny.not_repeated
-    again = petdata(workspace.root, "rehydrate", "pets")
-    assert "has all its pixels already" in again.output
+    assert "has all its pixels already" in petdata(workspace.root, "rehydrate", "pets").output
+    assert "is user/pets already" in petdata(workspace.root, "pull", REPO).output
 
 
 def test_photos_that_are_not_here_are_counted_and_nothing_changes(workspace: Workspace) -> None:
