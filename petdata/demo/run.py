@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from petdata.demo.datasets import (
     write_lcw,
     write_petface,
 )
+from petdata.demo.servers.hub import TOKEN, HubServer
 from petdata.demo.servers.site import Site
 from petdata.demo.servers.telegram import TelegramServer
 from petdata.demo.servers.telegram_channels import StubChannel
@@ -58,6 +60,7 @@ def run_demo(folder: Path, *, listings: int, seed: int) -> None:
     demo.run("", "diff", "pets@1.0.0", "pets")
     demo.run("12. Looking at it", "verify", "pets")
     demo.run("", "stats", "pets", "--html", str(folder / "runs" / "pets.html"))
+    _publish(demo)
     demo.say(f"Try it yourself: PETDATA_HOME={folder} petdata status")
 
 
@@ -85,6 +88,25 @@ def _import(demo: _Demo, seed: int) -> None:
     for name in ("dogs-world", "lcw", "petface", "cat-individual-images", "dogfacenet"):
         demo.run(title, "import", name, str(drawn / name))
         title = ""
+
+
+LOAD: Final = """
+from datasets import disable_progress_bars, load_dataset
+disable_progress_bars()
+photos = load_dataset("user/pets", "dogs_world", split="train", revision="v1.1.0")
+print(f"   {len(photos)} photos; the first one:", photos[0]["identity_id"], photos[0]["image"].size)
+"""
+
+
+def _publish(demo: _Demo) -> None:
+    """To a Hub on this machine; what must not be redistributed goes without pixels."""
+    with HubServer() as hub:
+        demo.environment |= hub.environment(demo.folder / "cache" / "huggingface")
+        demo.environment["HF_TOKEN"] = TOKEN
+        demo.run("13. Publishing it on a local Hub", "push", "pets", "user/pets")
+        demo.say('   load_dataset("user/pets", "dogs_world", split="train", revision="v1.1.0")')
+        words = [sys.executable, "-c", LOAD]
+        subprocess.run(words, env=demo.environment, cwd=demo.folder, check=True)
 
 
 def _right_of_use(folder: Path, channels: Sequence[StubChannel]) -> Path:
