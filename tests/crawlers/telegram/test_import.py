@@ -328,6 +328,7 @@ def test_importing_twice_changes_nothing(tmp_path: Path) -> None:
     assert sorted((root / "shards" / "telegram").iterdir()) == shards
 
 
+@pytest.mark.slow
 def test_five_kills_and_it_goes_on(tmp_path: Path) -> None:
     root, whole = tmp_path / "workspace", tmp_path / "whole"
     folder = write_export(tmp_path / "export", CHANNELS)
