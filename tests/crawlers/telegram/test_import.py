@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
 from channel_makers import BEGINNING, FUNDRAISING, Post, bytes_of, make_channel, photo
 from desktop_exports import NOT_INCLUDED, TOO_LARGE, Record, posted_at_once, write_export
 from harvests import (
