@@ -148,18 +148,18 @@ class ChannelHarvest:
         History may come short now and then, so each missing post is asked for by its messages.
         """
         ledger = self.run.intake.ledger
-        missing: dict[str, set[int]] = {}  # post -> messages of its photos
+        missing: dict[str, tuple[str, ...]] = {}  # post -> addresses of its photos
         for state in self.listings_between(after, until):
             addresses = ledger.listing_record(state.source_id).photo_urls
             if self.seen.isdisjoint(addresses):
-                missing[state.source_id] = {message_of(address)[1] for address in addresses}
+                missing[state.source_id] = addresses
         if not missing:
             return
-        asked = sorted(set[int]().union(*missing.values()))
-        found = await self.live.messages(self.place, asked)
-        there = {message.message_id for message in found if message.photo is not None}
-        for source_id, messages in missing.items():
-            if there.isdisjoint(messages):
+        asked = {message_of(address)[1] for found in missing.values() for address in found}
+        for message in await self.live.messages(self.place, sorted(asked)):
+            self.saw(message, is_new=False)
+        for source_id, addresses in missing.items():
+            if self.seen.isdisjoint(addresses):
                 self.run.intake.listing_gone(source_id)
 
     def listings_between(self, after: int, until: int) -> Iterator[ListingState]:
