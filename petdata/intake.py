@@ -242,11 +242,15 @@ class Intake:
         return canonical
 
     def _canonicalise(self, raw: bytes) -> CanonicalJpeg:
+        refused: tuple[Reason, str] | None = None
         try:
             canonical = canonicalise(raw, self.config.limits)
-        except RejectedPhoto:  # perhaps after decoding a lot
+        except RejectedPhoto as rejected:
+            refused = rejected.reason, rejected.detail
+        if refused is not None:  # perhaps after decoding a lot
             release_free_memory()
-            raise
+            # Anew: the traceback of the first would keep its frames, and with them the pixels.
+            raise RejectedPhoto(*refused)
         if canonical.width * canonical.height > _LARGE_PIXELS:
             release_free_memory()
         return canonical

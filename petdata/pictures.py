@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from petdata.errors import Reason, RejectedPhoto
 from petdata.limits import Limits
+from petdata.memory import give_back
 from petdata.srgb import ColourMode, ToSrgb, to_srgb
 
 SourceFormat: TypeAlias = Literal["jpeg", "png", "gif", "webp", "avif", "heic"]
@@ -33,6 +34,7 @@ DECODING_BYTES_PER_PIXEL: Final[dict[SourceFormat, int]] = {
 }
 
 _STRIP_PIXELS: Final = 1 << 20
+_LARGE_BYTES: Final = 24 * 2**20  # from here on two copies at a time are too much
 
 _TOO_LARGE: Final = (
     MemoryError,
@@ -88,17 +90,59 @@ def strips(height: int, width: int) -> Iterator[slice]:
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
-def turned_upright(pixels: UInt8Array, orientation: int) -> UInt8Array:
-    """Undo an EXIF orientation of (H, W, C) pixels; contiguous in memory."""
+def turned_upright(
+    pixels: UInt8Array, orientation: int, large_bytes: int = _LARGE_BYTES
+) -> UInt8Array:
+    """Undo an EXIF orientation of (H, W, C) pixels; contiguous in memory.
+
+    Where they are large they are used up, so that there are never two copies of all.
+    """
+    channels = pixels.shape[2]
     # Whole pixels as one element: transposed 2.5 times as fast as their bytes.
-    whole = np.ascontiguousarray(pixels).view(f"V{pixels.shape[2]}")[:, :, 0]
+    whole = np.ascontiguousarray(pixels).view(f"V{channels}")[:, :, 0]
+    is_large = pixels.nbytes >= large_bytes
     if orientation >= 5:
-        whole = whole.T
+        whole = _transposed(whole) if is_large else whole.T
     if orientation in (2, 3, 6, 7):
-        whole = whole[:, ::-1]
+        whole = _mirrored(whole) if is_large else whole[:, ::-1]
     if orientation in (3, 4, 7, 8):
-        whole = whole[::-1]
-    return np.ascontiguousarray(whole).view(np.uint8).reshape(*whole.shape, pixels.shape[2])
+        whole = _upended(whole) if is_large else whole[::-1]
+    return np.ascontiguousarray(whole).view(np.uint8).reshape(*whole.shape, channels)
+
+
+def _transposed(whole: NDArray[np.void]) -> NDArray[np.void]:
+    """(H, W) -> (W, H) by way of bands, each of which takes the memory of what it was made of."""
+    height, width = whole.shape
+    bands = []
+    for rows in _parts(height):
+        bands.append(np.ascontiguousarray(whole[rows].T))
+        give_back(whole[rows])
+    turned = np.empty((width, height), whole.dtype)
+    for rows in _parts(width):
+        np.concatenate([band[rows] for band in bands], axis=1, out=turned[rows])
+        for band in bands:
+            give_back(band[rows])
+    return turned
+
+
+def _mirrored(whole: NDArray[np.void]) -> NDArray[np.void]:
+    for rows in _parts(len(whole)):
+        whole[rows] = whole[rows, ::-1].copy()
+    return whole
+
+
+def _upended(whole: NDArray[np.void]) -> NDArray[np.void]:
+    height = len(whole)
+    for rows in _parts(height // 2):
+        top, bottom = whole[rows], whole[height - rows.stop : height - rows.start]
+        top[:], bottom[:] = bottom[::-1].copy(), top[::-1].copy()
+    return whole
+
+
+def _parts(length: int) -> Iterator[slice]:
+    """Sixteen slices of as many rows or columns, or fewer."""
+    step = max(1, -(-length // 16))
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
 def encode_jpeg(pixels: UInt8Array) -> bytes:

@@ -348,3 +348,13 @@ def test_a_reader_sees_a_running_collection(workspace: Workspace) -> None:
         assert status.running.pid == os.getpid()
         assert status.listings == {"pending": 1}
     assert source_status(workspace, "pet911").running is None
+
+
+def test_a_refusal_keeps_no_pixels_alive(workspace: Workspace) -> None:
+    """The traceback of what the decoder raised would hold the frames that have them."""
+    with Intake(workspace, "pet911") as intake, pytest.raises(RejectedPhoto) as rejected:
+        intake.examine(jpeg(1)[:-200])
+    frames = [entry.name for entry in rejected.traceback]
+    assert frames[-1] == "_canonicalise"
+    assert rejected.value.__context__ is None
+    assert rejected.value.reason is Reason.TRUNCATED

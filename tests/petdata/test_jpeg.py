@@ -79,14 +79,19 @@ def test_thumbnail_and_hash_are_those_of_the_picture() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("channels", [1, 3])
-def test_turning_agrees_with_pillow(orientation: int, channels: int) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (5, 7, channels), np.uint8)
-    image = Image.fromarray(pixels.squeeze())
+@pytest.mark.parametrize(("height", "width"), [(5, 7), (301, 113), (1, 40)])
+@pytest.mark.parametrize("large_bytes", [0, 2**30])
+def test_turning_agrees_with_pillow(
+    orientation: int, channels: int, height: int, width: int, large_bytes: int
+) -> None:
+    shape = (height, width, channels)
+    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    image = Image.fromarray(pixels.reshape(shape[: 3 if channels > 1 else 2]))
     image.getexif()[0x0112] = orientation
     expected = np.asarray(ImageOps.exif_transpose(image)).reshape(-1, channels)
-    turned = turned_upright(pixels, orientation)
+    turned = turned_upright(pixels, orientation, large_bytes)
     assert turned.flags.c_contiguous
-    assert turned.shape[:2] == ((7, 5) if orientation >= 5 else (5, 7))
+    assert turned.shape[:2] == ((width, height) if orientation >= 5 else (height, width))
     assert (turned.reshape(-1, channels) == expected).all()
 
 
