@@ -24,13 +24,21 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 
+from dataset_builder.planted_copies import (
+    Change,
+    as_jpeg,
+    bordered,
+    captioned,
+    cropped,
+    resized,
+    unchanged,
+)
 from petdata.demo.pets import draw_identity, draw_photo
 from petdata.jpeg import canonicalise
 from petdata.perceptual_hash import THUMBNAIL_SIDE, perceptual_hash
 
-Change = Callable[[Image.Image], Image.Image]
 Rates = dict[str, list[float]]  # "petdata" or "imagehash" -> a rate for each of DISTANCES
 
 DISTANCES = range(17)
@@ -90,50 +98,7 @@ def drawn_photos(animals: int) -> Iterator[tuple[str, bytes]]:
         yield str(animal), as_jpeg(picture, quality=92)
 
 
-def as_jpeg(picture: Image.Image, quality: int) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
-    return file.getvalue()
-
-
 # Changes
-
-
-def resized(factor: float, picture: Image.Image) -> Image.Image:
-    size = (round(picture.width * factor), round(picture.height * factor))
-    return picture.resize(size, Image.Resampling.BICUBIC)
-
-
-def cropped(percent: int, picture: Image.Image) -> Image.Image:
-    """So many percent of each side away, a third of it left and top, the rest right and bottom."""
-    width, height = (side * percent / 100 for side in picture.size)
-    right, bottom = picture.width - width * 2 / 3, picture.height - height * 2 / 3
-    return picture.crop((round(width / 3), round(height / 3), round(right), round(bottom)))
-
-
-def bordered(percent: int, colour: str, picture: Image.Image) -> Image.Image:
-    """So many percent of the longer side around it."""
-    return ImageOps.expand(picture, round(max(picture.size) * percent / 100), colour)
-
-
-def captioned(height_percent: int, picture: Image.Image) -> Image.Image:
-    """A line of white text with a black outline at the bottom."""
-    lettered = picture.copy()
-    height = picture.height * height_percent / 100
-    ImageDraw.Draw(lettered).text(
-        (picture.width / 2, picture.height - height),
-        "LOST: 8 (900) 000-00-00",
-        font_size=height,
-        anchor="mm",
-        fill="white",
-        stroke_fill="black",
-        stroke_width=max(1, round(height / 12)),
-    )
-    return lettered
-
-
-def unchanged(picture: Image.Image) -> Image.Image:
-    return picture
 
 
 CHANGES: dict[str, tuple[Change, int]] = {  # and the JPEG quality of the copy

@@ -13,7 +13,8 @@ from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, DropItem
 
-from crawlers.state import CrawlState, crawl_report, report_json
+from crawlers.report import report_json
+from crawlers.state import CrawlState, crawl_report
 from petdata.errors import PetdataError, RejectedPhoto
 from petdata.intake import Intake, IntakeConfig
 from petdata.ledger_tables import PhotoKey

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,27 @@ from petdata.progress_line import (
     commonest_reasons,
 )
 
-__all__ = ["StderrConsole", "commonest_reasons", "print_report", "show_progress"]
+__all__ = [
+    "StderrConsole",
+    "commonest_reasons",
+    "counts_under",
+    "print_report",
+    "report_json",
+    "show_progress",
+]
+
+
+def counts_under(counts: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Of "photo/kept", "photo/truncated", ... what stands behind the prefix."""
+    return {
+        name.removeprefix(prefix): count
+        for name, count in sorted(counts.items())
+        if name.startswith(prefix)
+    }
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, ensure_ascii=False)
 
 
 async def show_progress(console: Console, line: Callable[[], str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from scrapy.exceptions import CloseSpider
 from crawlers.options import CrawlOptions
 from crawlers.pages.pet911 import ParsedListing
 from crawlers.pages.pet911_readings import Strategy
+from crawlers.report import counts_under
 from petdata.errors import CorruptFile, MarkupChanged, PetdataError, StorageFailure, TryLater
 from petdata.intake import Intake
 from petdata.records import Species
@@ -122,13 +122,13 @@ def crawl_report(state: CrawlState, outcome: str, stats: Mapping[str, Any]) -> d
         "error": str(state.failure) if state.failure is not None else None,
         "seconds": round(seconds, 1),
         "requests": stats.get("downloader/request_count", 0),
-        "statuses": _under(stats, "downloader/response_status_count/"),
+        "statuses": counts_under(stats, "downloader/response_status_count/"),
         "catalogue_total": state.catalogue_total,
         "walked": state.walked,
         "warnings": warnings(state),
         "pages": dict(sorted(state.counts.items())),
-        "listings": _under(counts, "listing/"),
-        "photos": _under(counts, "photo/"),
+        "listings": counts_under(counts, "listing/"),
+        "photos": counts_under(counts, "photo/"),
         "bytes": counts.get("bytes", 0),
         "shards": counts.get("shards", 0),
     }
@@ -154,15 +154,3 @@ def warnings(state: CrawlState) -> list[str]:
                 "show only listings near your address"
             )
     return found
-
-
-def _under(counts: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {
-        name.removeprefix(prefix): count
-        for name, count in sorted(counts.items())
-        if name.startswith(prefix)
-    }
-
-
-def report_json(report: Mapping[str, Any]) -> str:
-    return json.dumps(report, ensure_ascii=False, sort_keys=False)

@@ -20,6 +20,7 @@ from dataset_builder.decisions import Decisions, read_decisions
 from dataset_builder.inputs import Rows, input_files, read_rows
 from dataset_builder.layout import plan_files
 from dataset_builder.manifest import (
+    FORMAT,
     MANIFEST,
     attrition_steps,
     build_hash,
@@ -95,7 +96,7 @@ def build(
             manifest = read_manifest(previous)
             if manifest["build_hash"] == digest:
                 return Built(folder=previous, manifest=manifest, written=0, linked=0, is_new=False)
-        private = [] if options.keep_source_ids else _collected(rows)
+        private = [level.source.name for level in rows.levels if level.is_private(options)]
         published = published_ids(key, rows.identities, private)
         chosen = checked or after_retired(folder, propose_version(previous, plan, published))
         made = _Made(plan=plan, published=published, inputs=inputs, digest=digest)
@@ -124,10 +125,6 @@ def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions
     return make_plan(
         rows, options, matcher, accepted=decisions.accepted, rejected=decisions.rejected
     )
-
-
-def _collected(rows: Rows) -> list[str]:
-    return [level.source.name for level in rows.levels if level.source.kind == "collected"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +175,7 @@ def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
         beside / "metadata" / "revoked.txt", "".join(f"{sha256}\n" for sha256 in revoked).encode()
     )
     manifest: dict[str, Any] = {
-        "format": "1.0",
+        "format": FORMAT,
         "name": target.parent.name,
         "version": target.name,
         "variant": "full",

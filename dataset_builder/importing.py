@@ -27,14 +27,12 @@ from dataset_builder.readers import (
 from dataset_builder.reading import Published, Reading
 from dataset_builder.verification_pairs import write_pairs
 from petdata.bulk_intake import BulkConfig, BulkIntake, Original
-from petdata.errors import MissingSetting, PetdataError
+from petdata.errors import INTERRUPTED, MissingSetting, PetdataError
 from petdata.ledger_imports import import_totals
 from petdata.progress_line import ProgressLine, StderrConsole, commonest_reasons
 from petdata.records import Species
 from petdata.sources import known_sources
 from petdata.workspace import Workspace, find_workspace
-
-INTERRUPTED: Final = 130  # exit code, as a shell has it for Ctrl-C
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,10 +212,7 @@ def _load(
                 "level": pa.array(range(len(levels)), pa.int16()),
                 "is_train": [level.lists != "others" for level in levels],
                 "is_list": [level.lists != "" for level in levels],
-                "is_private": [
-                    level.source.kind == "collected" and not options.keep_source_ids
-                    for level in levels
-                ],
+                "is_private": [level.is_private(options) for level in levels],
             }
         ),
     )

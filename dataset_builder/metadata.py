@@ -45,7 +45,7 @@ def attrition_table(plan: Plan, published: Sequence[str]) -> pa.Table:
             "identity_id": _taken(published, rows.identity),
             "identity_group": _taken(published, plan.groups.of[rows.identity]),
             "source": _taken(names, rows.level),
-            "source_split": pc_null_if_empty(rows.source_split),
+            "source_split": _null_if_empty(rows.source_split),
             "species": rows.species,
             "split": _taken(SPLITS, plan.split, ~kept),
             "reason": _taken([*plan.reasons, ""], plan.reason, kept),
@@ -53,7 +53,7 @@ def attrition_table(plan: Plan, published: Sequence[str]) -> pa.Table:
     )
 
 
-def pc_null_if_empty(column: pa.DictionaryArray) -> pa.Array:
+def _null_if_empty(column: pa.DictionaryArray) -> pa.Array:
     values = column.dictionary.to_pylist()
     empty = [number for number, value in enumerate(values) if not value]
     mask = np.isin(column.indices.to_numpy(), empty)

@@ -70,6 +70,10 @@ class Level:
     def name(self) -> str:
         return f"{self.source.name}/{self.lists}" if self.lists else self.source.name
 
+    def is_private(self, options: BuildOptions) -> bool:
+        """Whether its identities are published under pseudonyms."""
+        return self.source.kind == "collected" and not options.keep_source_ids
+
     @property
     def is_curated(self) -> bool:
         """Somebody labelled its identities: two that share a photo contradict each other."""

@@ -47,12 +47,7 @@ class FileWriter:
         self.published = published
         self.reader = PhotoReader([file.path for file in plan.rows.files])
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
-        self._private = np.array(
-            [
-                level.source.kind == "collected" and not plan.options.keep_source_ids
-                for level in plan.rows.levels
-            ]
-        )
+        self._private = np.array([level.is_private(plan.options) for level in plan.rows.levels])
 
     def write(self, planned: PlannedFile, path: Path) -> WrittenFile:
         """Raises CorruptFile, naming the shard, where its pixels are not what they were."""

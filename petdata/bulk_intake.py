@@ -14,12 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import chain
-from pathlib import Path
 from types import TracebackType
 
 from petdata.decoding_pool import DecodingPool, Examine, Refusal, Submitted, examine
 from petdata.errors import (
-    CorruptFile,
     ListingReason,
     PetdataError,
     Reason,
@@ -40,6 +38,7 @@ from petdata.records import Photo, Sex, Species, Status
 from petdata.shards import write_shard
 from petdata.sources import find_source
 from petdata.takedowns import read_takedowns
+from petdata.unfinished_shard import shard_name, unfinished_shard
 from petdata.workspace import Workspace, make_folder
 
 
@@ -193,7 +192,7 @@ class BulkIntake:
         shard = None
         if first is not None:
             shard_id = len(self.ledger.shards())
-            path = self.shards / f"part-{shard_id:05d}.parquet"
+            path = self.shards / shard_name(shard_id)
             info = write_shard(path, chain([first], photos))
             shard = ShardRecord(
                 shard_id=shard_id,
@@ -291,7 +290,7 @@ class BulkIntake:
         for leftover in self.shards.glob(".*.tmp"):
             leftover.unlink()
         finish_rewrites(self.ledger, self.shards)
-        unfinished = self._unfinished_shard()
+        unfinished = unfinished_shard(self.ledger, self.shards)
         if unfinished is not None:
             unfinished.unlink()
         for entry in self.takedowns.entries:
@@ -300,19 +299,6 @@ class BulkIntake:
                 state = self.ledger.listing_state(source_id)
                 if state is not None and state.reason != ListingReason.TAKEN_DOWN:
                     self.ledger.drop_listing(source_id, state.url, ListingReason.TAKEN_DOWN)
-
-    def _unfinished_shard(self) -> Path | None:
-        """What a kill between rename and commit left: the next shard, not known to the ledger."""
-        known = {shard.name for shard in self.ledger.shards()}
-        unknown = {path.name for path in self.shards.glob("part-*.parquet")} - known
-        unfinished = f"part-{len(known):05d}.parquet"
-        if strangers := sorted(unknown - {unfinished}):
-            raise CorruptFile(
-                f"{self.shards} holds {', '.join(strangers[:3])}, which the ledger "
-                f"{self.ledger.path} does not know: restore the ledger that belongs to these "
-                "shards, or move the shards away"
-            )
-        return self.shards / unfinished if unknown else None
 
 
 def _settled(

@@ -15,6 +15,9 @@ PetdataError                  exit code 1
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+INTERRUPTED: Final = 130  # exit code after Ctrl-C, as shells have it
 
 
 class Reason(StrEnum):

@@ -31,6 +31,7 @@ from petdata.segments import SegmentWriter, read_segment
 from petdata.shards import read_photo, write_shard
 from petdata.sources import find_source
 from petdata.takedowns import read_takedowns
+from petdata.unfinished_shard import shard_name, unfinished_shard
 from petdata.workspace import Workspace, make_folder
 
 _LARGE_PIXELS: Final = 6_000_000  # from here a decoded photo is worth returning to the system
@@ -358,7 +359,7 @@ class Intake:
         if not rows:
             return
         shard_id = len(self.ledger.shards())
-        name = f"part-{shard_id:05d}.parquet"
+        name = shard_name(shard_id)
         with self.heavy:
             info = write_shard(self._shards / name, self._photos(rows))
             release_free_memory()
@@ -431,7 +432,7 @@ class Intake:
         if row["segment"] is not None:
             payload = read_segment(self._segments / row["segment"], row["segment_offset"])
             return payload[_THUMBNAIL_BYTES:], payload[:_THUMBNAIL_BYTES]
-        path = self._shards / f"part-{row['shard_id']:05d}.parquet"
+        path = self._shards / shard_name(row["shard_id"])
         photo = read_photo(path, row["row"])
         if photo.sha256 != row["sha256"] or photo.image is None or photo.thumbnail is None:
             raise CorruptFile(f"{path}: row {row['row']} is not the photo that the ledger expects")
@@ -459,7 +460,8 @@ class Intake:
         for segment in self.ledger.segments_in_use():
             if not (self._segments / segment).exists():
                 self.ledger.want_again(segment)
-        unfinished = self._unfinished_shard()
+        may_be = self.ledger.bytes_to_drain() > 0
+        unfinished = unfinished_shard(self.ledger, self._shards, may_be=may_be)
         self._obey_takedowns()
         self._undrained_bytes = self.ledger.bytes_to_drain()
         if unfinished is not None and self._undrained_bytes:
@@ -467,19 +469,6 @@ class Intake:
         elif unfinished is not None:
             unfinished.unlink()
         self._remove_unused_segments()
-
-    def _unfinished_shard(self) -> Path | None:
-        """What a kill between rename and commit left: one shard that the ledger does not know."""
-        known = {shard.name for shard in self.ledger.shards()}
-        unknown = {path.name for path in self._shards.glob("part-*.parquet")} - known
-        unfinished = {f"part-{len(known):05d}.parquet"} if self.ledger.bytes_to_drain() else set()
-        if strangers := sorted(unknown - unfinished):
-            raise CorruptFile(
-                f"{self._shards} holds {', '.join(strangers[:3])}, which the ledger "
-                f"{self.ledger.path} does not know: restore the ledger that belongs to these "
-                "shards, or move the shards away"
-            )
-        return self._shards / unknown.pop() if unknown else None
 
     def _obey_takedowns(self) -> None:
         """Takedowns made since the last run: nothing of them is fetched or written any more."""

@@ -7,14 +7,14 @@ photos that are still wanted then are fetched first thing in the next run.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Collection as Several
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from crawlers.report import counts_under
 from crawlers.telegram.albums import MAX_PARTS, WINDOW, Album
 from crawlers.telegram.channels import Channel
 from crawlers.telegram.keywords import Rules
@@ -227,20 +227,8 @@ def collection_report(run: Collection, outcome: str) -> dict[str, Any]:
         "warnings": run.warnings,
         "messages": {k: n for k, n in sorted(run.counts.items()) if k != "requests"},
         "channels": {name: dict(sorted(met.items())) for name, met in run.channels.items()},
-        "listings": _under(counts, "listing/"),
-        "photos": _under(counts, "photo/"),
+        "listings": counts_under(counts, "listing/"),
+        "photos": counts_under(counts, "photo/"),
         "bytes": counts.get("bytes", 0),
         "shards": counts.get("shards", 0),
     }
-
-
-def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
-    return {
-        name.removeprefix(prefix): count
-        for name, count in sorted(counts.items())
-        if name.startswith(prefix)
-    }
-
-
-def report_json(report: Mapping[str, Any]) -> str:
-    return json.dumps(report, ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -216,11 +217,8 @@ async def find_channel(run: Collection, live: LiveChannels, channel: Channel) ->
     if known is not None and known.access_hash is not None:
         place = Resolved(channel_id=known.channel_id, access_hash=known.access_hash)
         _require_asserted(channel, place)
-        try:
+        with suppress(errors.ChannelInvalidError):  # another account had resolved it
             place = await live.look_up(place, channel.name)
-        except errors.ChannelInvalidError:
-            pass  # another account resolved it
-        else:
             if channel.handle is None or channel.handle in place.handles:
                 return place
     if channel.handle is None:

@@ -11,18 +11,23 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from telethon.tl.functions.updates import GetStateRequest
 
-from crawlers.report import StderrConsole, commonest_reasons, print_report, show_progress
+from crawlers.report import (
+    StderrConsole,
+    commonest_reasons,
+    print_report,
+    report_json,
+    show_progress,
+)
 from crawlers.telegram.channels import WHY, Channel, read_channels
 from crawlers.telegram.collection import (
     Collection,
     HarvestOptions,
     collection_report,
-    report_json,
 )
 from crawlers.telegram.export import read_export
 from crawlers.telegram.harvest import harvest_channel
@@ -39,12 +44,10 @@ from crawlers.telegram.session import (
     plain_errors,
     read_application,
 )
-from petdata.errors import MissingSetting, PetdataError, StorageFailure
+from petdata.errors import INTERRUPTED, MissingSetting, PetdataError, StorageFailure
 from petdata.intake import Intake
 from petdata.memory import use_one_arena
 from petdata.workspace import Workspace, find_workspace, make_folder
-
-INTERRUPTED: Final = 130  # exit code, as a shell has it for Ctrl-C
 
 Work = Callable[[Collection], Awaitable[None]]
 

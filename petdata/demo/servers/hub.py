@@ -77,15 +77,12 @@ class HubServer:
         self.stopping = threading.Event()
         self._listener = HubListener(port)
         self._listener.owner = self
-        self.url = f"http://127.0.0.1:{self._listener.server_address[1]}"
+        self.url = self._listener.url
         store = HubStore(folder or Path(self._temporary.name if self._temporary else "."))
         self.state = HubState(store, options, self.url)
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._listener.start()
         return self
 
     def __exit__(
@@ -95,10 +92,7 @@ class HubServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stopping.set()
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._listener.drop_connections()
-        self._thread.join()
+        self._listener.stop()
         if self._temporary is not None:
             self._temporary.cleanup()
 

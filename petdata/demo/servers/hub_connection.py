@@ -9,14 +9,14 @@ import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
-from socketserver import TCPServer
 from typing import Final, Protocol, cast
 
 from petdata.demo.servers.hub_calls import Account, Answer, Call, HubState, Upload, pieces
 from petdata.demo.servers.hub_faults import Fault, FaultPlan, LoggedRequest
 from petdata.demo.servers.hub_routes import Route, find_route, without_ticket
+from petdata.demo.servers.local_server import LoopbackListener
 
 _PIECE: Final = 2**16
 _TO_FILE: Final = frozenset({"lfs_upload", "lfs_part"})
@@ -35,26 +35,11 @@ class HubOwner(Protocol):
     def log(self, request: LoggedRequest) -> None: ...
 
 
-class HubListener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class HubListener(LoopbackListener):
     owner: HubOwner
 
     def __init__(self, port: int) -> None:
-        self.connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), HubConnection)
-
-    def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # HTTPServer's own looks its address up in DNS
-
-    def drop_connections(self) -> None:
-        """Kept-alive connections would go on being served."""
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # closed meanwhile
+        super().__init__(port, HubConnection)
 
 
 class _Dropped(Exception):

@@ -95,18 +95,15 @@ class LocalServer:
         self._record = _Record()
         self._planned: dict[str, list[_Planned]] = {}
         self._stopping = threading.Event()
-        self._listener = _Listener(("127.0.0.1", port), _Connection)
+        self._listener = _Listener(port, _Connection)
         self._listener.owner = self
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.server_address[1]}"
+        return self._listener.url
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._listener.start()
         return self
 
     def __exit__(
@@ -116,10 +113,7 @@ class LocalServer:
         traceback: TracebackType | None,
     ) -> None:
         self._stopping.set()
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._listener.drop_connections()
-        self._thread.join()
+        self._listener.stop()
 
     def override(self, target: str, override: Override, times: int | None = None) -> None:
         """Answer the next `times` requests for `target` (path and query) in another way.
@@ -201,15 +195,32 @@ class LocalServer:
         return Response(body=json.dumps(stats).encode(), content_type="application/json")
 
 
-class _Listener(ThreadingHTTPServer):
+class LoopbackListener(ThreadingHTTPServer):
+    """Serves in a thread of its own, with one more for each connection; can drop them all."""
+
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
-    owner: LocalServer
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseRequestHandler]) -> None:
+    def __init__(self, port: int, handler: type[BaseRequestHandler]) -> None:
         self.connections: set[socket.socket] = set()
-        super().__init__(address, handler)
+        super().__init__(("127.0.0.1", port), handler)
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self.drop_connections()
+        self._thread.join()
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's own looks its address up in DNS
@@ -221,6 +232,10 @@ class _Listener(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue  # closed meanwhile
+
+
+class _Listener(LoopbackListener):
+    owner: LocalServer
 
 
 class _BadRequest(Exception):
