@@ -148,7 +148,7 @@ def leakage(plan: Plan, detection: Any) -> dict[str, Any]:
         "pairs_examined": plan.pairs_examined,
         "near_duplicates_found": plan.pairs_found,
         "removed_from_training": removed,
-        "left": 0,
+        "left": plan.pairs_left,
         "leak_bits": plan.options.leak_bits,
         "detection_power": detection,
         "cannot_see": (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dataset_builder.appearances import (
     NO_MATCHES,
+    Alike,
     Indices,
     Mask,
     Matches,
@@ -26,6 +27,7 @@ from dataset_builder.splits import (
     duplicate_photos,
     is_validation,
     leaks,
+    leaks_left,
     near_duplicates,
     too_few,
 )
@@ -53,6 +55,7 @@ class Plan:
     links: Sequence[Link] = ()
     pairs_examined: int = 0  # training x test, of different pictures
     pairs_found: int = 0
+    pairs_left: int = 0  # counted again among what is kept in the end
 
     def __post_init__(self) -> None:
         self.reason = np.full(len(self.rows), KEPT, np.int16)
@@ -96,12 +99,13 @@ def make_plan(
     plan.drop("contradictory", contradictory(rows, plan.kept))
     plan.links = _links(plan, near.at_rows(rows, plan.kept), accepted, rejected)
     plan.groups = join(rows, [link for link in plan.links if _joins(link, options)])
-    _gate(plan, matcher)
+    across = _gate(plan, matcher)
     plan.drop("duplicate_photo", duplicate_photos(rows, plan.kept))
     matches = near.at_rows(rows, plan.kept)
     plan.drop("near_duplicate", near_duplicates(rows, plan.kept, plan.groups, matches))
     plan.drop("too_few_photos", too_few(rows, plan.kept, plan.groups, options.min_photos))
     _split(plan)
+    plan.pairs_left = leaks_left(rows, plan.kept, across)
     return plan
 
 
@@ -143,8 +147,11 @@ def _joins(link: Link, options: BuildOptions) -> bool:
     return options.merge_identities == "near"
 
 
-def _gate(plan: Plan, matcher: Matcher) -> None:
-    """The leak gate, between all training rows and all test rows that are left."""
+def _gate(plan: Plan, matcher: Matcher) -> Alike:
+    """The leak gate, between all training rows and all test rows that are left.
+
+    Returns the pairs of pictures that are near duplicates across it.
+    """
     rows = plan.rows
     test = rows.is_test()
     shown = [first_rows(rows, plan.kept & chosen) for chosen in (~test, test)]
@@ -152,10 +159,12 @@ def _gate(plan: Plan, matcher: Matcher) -> None:
     matches = matcher(train_rows, test_rows, plan.options.leak_bits)
     plan.pairs_examined = len(train_rows) * len(test_rows)
     plan.pairs_found = len(matches.first)
-    leaked = leaks(rows, plan.kept, plan.groups, alike(rows, matches))
+    across = alike(rows, matches)
+    leaked = leaks(rows, plan.kept, plan.groups, across)
     for number, level in enumerate(rows.levels):
         if level.source.role == "test":
             plan.drop(f"leak:{level.source.name}", leaked == number)
+    return across
 
 
 def _split(plan: Plan) -> None:

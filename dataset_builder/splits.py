@@ -51,6 +51,17 @@ def _spread(rows: Rows, train: Mask, groups: Groups, found: NDArray[np.int16]) -
             found[row] = level
 
 
+def leaks_left(rows: Rows, kept: Mask, near: Alike) -> int:
+    """Pairs of a training and a test picture that are the same or nearly so, among kept rows."""
+    test = rows.is_test()
+    trained = first_rows(rows, kept & ~test) >= 0
+    tested = first_rows(rows, kept & test) >= 0
+    alike = (trained[near.first] & tested[near.second]) | (
+        tested[near.first] & trained[near.second]
+    )
+    return int(np.count_nonzero(trained & tested) + np.count_nonzero(alike))
+
+
 def duplicate_photos(rows: Rows, kept: Mask) -> Mask:
     """All rows of a picture but the first."""
     chosen = np.flatnonzero(kept)

@@ -25,15 +25,14 @@ from petdata.ledger_tables import ListingState
 from petdata.listing import Listing
 from petdata.records import Species
 
-MOST_PHOTOS: Final = 10  # of an album, by Telegram's own limit
 _NOT_IN_EXPORT: Final = (Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.UNREACHABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarvestOptions:
     species: frozenset[Species] = frozenset({Species.CAT, Species.DOG, Species.UNKNOWN})
-    min_photos: int = 1  # Kudryavtsev et al. 2026, table 1: 1.8 photos per identity on average
-    max_photos: int = MOST_PHOTOS
+    min_photos: int = 1  # Kudryavtsev et al. 2026, table 2: 1.8 photos per identity on average
+    max_photos: int = MAX_PARTS
     rescan: int = 200  # message ids behind the newest known one that are read again for edits
     recheck: float | None = None  # days after which an open post is read again; None: never
     max_messages: int | None = None  # new ones of each channel in this run; None: all

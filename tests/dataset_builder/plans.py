@@ -11,7 +11,7 @@ import pyarrow as pa
 from dataset_builder.appearances import Indices, Matches
 from dataset_builder.inputs import Rows
 from dataset_builder.options import BuildOptions, levels_of
-from dataset_builder.plan import SPLITS, Plan, make_plan
+from dataset_builder.plan import SPLITS, Matcher, Plan, make_plan
 from petdata.sources import SOURCES
 
 
@@ -75,7 +75,7 @@ def make_rows(photos: Iterable[Shown], options: BuildOptions) -> tuple[Rows, lis
     return rows, chosen
 
 
-def matcher(photos: Sequence[Shown]) -> object:
+def matcher(photos: Sequence[Shown]) -> Matcher:
     """Finds "a" and "a~" alike, by comparing every pair."""
 
     def find(first: Indices, second: Indices | None, bits: int) -> Matches:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import Shown, groups, plan, plan_of
+from plans import Shown, groups, matcher, plan, plan_of
 
-from dataset_builder.splits import is_validation
+from dataset_builder.appearances import alike
+from dataset_builder.splits import is_validation, leaks_left
 
 
 def outcomes(*photos: Shown, **options: object) -> list[str]:
@@ -168,6 +170,20 @@ def test_a_leak_in_a_later_source_does_not_reach_an_earlier_one() -> None:
     assert outcomes(*photos) == ["test", "train", *["leak:cat_individual_images"] * 3]
 
 
+def test_pairs_that_are_left_would_be_counted() -> None:
+    photos = [
+        Shown("cat_individual_images/1", "t"),
+        Shown("cat_individual_images/2", "u"),
+        Shown("pet911/1", "t"),
+        Shown("pet911/2", "u~"),
+        Shown("pet911/3", "v"),
+    ]
+    made, shown = plan_of(photos)
+    assert (made.pairs_found, made.pairs_left) == (1, 0)
+    near = alike(made.rows, matcher(shown)(np.arange(5), None, 10))
+    assert leaks_left(made.rows, np.ones(5, np.bool_), near) == 2  # had the gate been left open
+
+
 def test_small_groups_go_and_test_sets_stay() -> None:
     assert outcomes(
         Shown("pet911/1", "a"),
@@ -249,6 +265,7 @@ def test_no_leak_and_no_photo_twice(photos: list[Shown]) -> None:
     test = [photo for photo, row in kept if made.split[row] == 2]
     others = [photo for photo, row in kept if made.split[row] != 2]
     assert not {p.picture.strip("~") for p in test} & {p.picture.strip("~") for p in others}
+    assert made.pairs_left == 0
     pictures = [photo.picture for photo, _ in kept]
     assert len(pictures) == len(set(pictures))
     splits: dict[int, set[int]] = {}
