@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -51,24 +52,39 @@ class Understood:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Compiled patterns by the key of their list ("species.cat.stems"); a list may be missing."""
+class _Regex:
+    """Compiled when it is first needed: all of them take the better part of a second."""
 
-    lists: Mapping[str, re.Pattern[str]]
-    chain: re.Pattern[str]  # several animals in one breath: "кошка и собаки"
+    text: str
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self.text)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Patterns by the key of their list ("species.cat.stems"); a list may be missing."""
+
+    lists: Mapping[str, _Regex]
+    chain: _Regex  # several animals in one breath: "кошка и собаки"
     status_tables: Sequence[str]  # in the order in which they are asked
-    split_after: re.Pattern[str]  # how a hashtag of several words begins
-    bystanders: re.Pattern[str]  # animals beside the one that a text is about
+    split_after: _Regex  # how a hashtag of several words begins
+    bystanders: _Regex  # animals beside the one that a text is about
 
     def cut(self, key: str, text: str) -> str:
         """`text` without what a list matches; nothing is found across the gap."""
-        return self.lists[key].sub("\n", text) if key in self.lists else text
+        return self.lists[key].compiled.sub("\n", text) if key in self.lists else text
 
     def found(self, key: str, text: str) -> list[str]:
-        return self.lists[key].findall(text) if key in self.lists else []
+        return self.lists[key].compiled.findall(text) if key in self.lists else []
+
+    def found_unless(self, key: str, not_when: str, text: str) -> list[str]:
+        """What a list finds outside what another one excludes, which is seldom asked."""
+        return self.found(key, text) and self.found(key, self.cut(not_when, text))
 
     def applies(self, key: str, text: str) -> bool:
-        return bool(self.found(f"{key}.when", self.cut(f"{key}.not_when", text)))
+        return bool(self.found_unless(f"{key}.when", f"{key}.not_when", text))
 
 
 def understand(text: str, rules: Rules) -> Understood:
@@ -85,8 +101,12 @@ def understand(text: str, rules: Rules) -> Understood:
 
 def _species(text: str, rules: Rules) -> Species:
     """The species with most mentions; hints count only where no animal is named."""
-    text = rules.bystanders.sub("\n", text)
-    if any(len(_mentions(chain, "stems", rules)) > 1 for chain in rules.chain.findall(text)):
+    named = [species for species in Species if rules.found(f"species.{species}.stems", text)]
+    if named:
+        text = rules.bystanders.compiled.sub("\n", text)
+    if len(named) > 1 and any(
+        len(_mentions(chain, "stems", rules)) > 1 for chain in rules.chain.compiled.findall(text)
+    ):
         return Species.UNKNOWN
     counts = _mentions(text, "stems", rules) or _mentions(text, "hints", rules)
     (first, most), (_, next_most) = (counts.most_common(2) + [(Species.UNKNOWN, 0)] * 2)[:2]
@@ -96,9 +116,7 @@ def _species(text: str, rules: Rules) -> Species:
 def _mentions(text: str, which: str, rules: Rules) -> Counter[Species]:
     found = {
         species: len(
-            rules.found(
-                f"species.{species}.{which}", rules.cut(f"species.{species}.not_when", text)
-            )
+            rules.found_unless(f"species.{species}.{which}", f"species.{species}.not_when", text)
         )
         for species in Species
     }
@@ -141,7 +159,9 @@ def _plain(text: str, rules: Rules) -> str:
     text = _HASHTAG.sub(
         lambda tag: _HUMP.sub(" ", tag[0]), _REPEATED.sub(r"\1", _fold_letters(text))
     )
-    return _HASHTAG.sub(lambda tag: "#" + rules.split_after.sub(r"\g<0> ", tag[0][1:]), _fold(text))
+    return _HASHTAG.sub(
+        lambda tag: "#" + rules.split_after.compiled.sub(r"\g<0> ", tag[0][1:]), _fold(text)
+    )
 
 
 def _fold_letters(text: str) -> str:
@@ -180,12 +200,12 @@ def read_rules(paths: Sequence[Path] = ()) -> Rules:
     split_after = "|".join(alternatives("hashtags.split_after", {}))
     return Rules(
         lists={
-            key: re.compile(any_of(pattern.regex(names) for pattern in listed))
+            key: _Regex(any_of(pattern.regex(names) for pattern in listed))
             for key, listed in patterns.items()
             if listed
         },
-        chain=re.compile(any_of([f"{one}{more}{{1,3}}"])),
-        bystanders=re.compile(
+        chain=_Regex(any_of([f"{one}{more}{{1,3}}"])),
+        bystanders=_Regex(
             any_of(
                 [
                     f"(?:{before}){_BLANKS}{animals}",
@@ -197,7 +217,7 @@ def read_rules(paths: Sequence[Path] = ()) -> Rules:
         status_tables=list(
             dict.fromkeys(key.split(".")[1] for key in patterns if key.startswith("status."))
         ),
-        split_after=re.compile(rf"\A(?:{split_after})(?=\w)"),
+        split_after=_Regex(rf"\A(?:{split_after})(?=\w)"),
     )
 
 

@@ -48,25 +48,27 @@ def regex_of(pattern: str, names: Mapping[str, str]) -> str:
     """The regular expression of `pattern`; ValueError says what is wrong with it."""
     if len(pattern) > MOST_LETTERS:
         raise ValueError(f"it is longer than {MOST_LETTERS} characters")
-    parts, at = [], 0
+    parts: list[str] = []
+    bare: list[str] = []  # with a letter for each name: many times shorter, and as right or wrong
+    at = 0
     forms = _Forms()
     while at < len(pattern):
         token = _TOKEN.match(pattern, at)
         if token is None:
             raise ValueError(f"{pattern[at]!r} has no meaning in a pattern")
         parts.append(_part(token, names))
+        bare.append("x" if token["name"] else parts[-1])
         forms.count(token)
         at = token.end()
-    regex = "".join(parts)
     try:
-        matches_nothing = re.fullmatch(regex, "") is not None
+        matches_nothing = re.fullmatch("".join(bare), "") is not None
     except re.error as error:
         raise ValueError(f"brackets or a question mark stand wrong ({error.msg})") from error
     if matches_nothing:
         raise ValueError("it would match an empty text")
     if forms.total() > MOST_FORMS:
         raise ValueError(f"it can be read in more than {MOST_FORMS:,} ways")
-    return regex
+    return "".join(parts)
 
 
 def _part(token: re.Match[str], names: Mapping[str, str]) -> str:
