@@ -66,7 +66,7 @@ def add(workspace: Workspace, animals: Iterable[Animal], shard_bytes: int = 64 *
         if source in SOURCES and SOURCES[source].kind == "collected":
             _collect(workspace, source, chosen, shard_bytes)
         else:
-            with BulkIntake(workspace, source, BulkConfig(workers=1)) as intake:
+            with BulkIntake(workspace, source, BulkConfig(workers=0)) as intake:
                 intake.take(original for animal in chosen for original in _originals(animal))
 
 
