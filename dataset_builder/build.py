@@ -20,14 +20,11 @@ from dataset_builder.decisions import Decisions, read_decisions
 from dataset_builder.inputs import Rows, input_files, read_rows
 from dataset_builder.layout import plan_files
 from dataset_builder.manifest import (
-    FORMAT,
-    MANIFEST,
     attrition_steps,
     build_hash,
     configs_of,
     file_entries,
     files_of_configs,
-    read_manifest,
     tools,
 )
 from dataset_builder.matching import ThumbnailMatcher, detection
@@ -43,16 +40,11 @@ from dataset_builder.metadata import (
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
-from dataset_builder.versions import (
-    after_retired,
-    check_name,
-    check_version,
-    latest_release,
-    propose_version,
-    releases_of,
-)
+from dataset_builder.versions import after_retired, check_name, check_version, propose_version
 from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
 from petdata.errors import CorruptFile, PetdataError
+from petdata.manifest import FORMAT, MANIFEST, read_manifest
+from petdata.release_folders import latest_release, releases_of
 from petdata.sources import known_sources
 from petdata.takedowns import read_takedowns
 from petdata.workspace import Workspace, make_folder, sync_folder, write_whole

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import duckdb
 
-from dataset_builder.manifest import read_manifest, read_revoked
+from dataset_builder.manifest import read_revoked
 from dataset_builder.options import PETFACE
 from petdata.errors import CorruptFile, StorageFailure
+from petdata.manifest import read_manifest
 
 KINDS: Final = ("added", "removed", "changed", "moved")
 MOST_NAMED: Final = 1_000  # photos and identities that are named one by one

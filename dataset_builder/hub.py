@@ -17,7 +17,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.hf_api import RepoFile
 
 from dataset_builder.hub_files import LocalFile, local_files
-from dataset_builder.hub_session import (
+from dataset_builder.recipe import restricted_sources, write_recipe
+from petdata.errors import PetdataError
+from petdata.hub_session import (
     DATASET,
     FAILURES,
     TAKEN,
@@ -27,9 +29,7 @@ from dataset_builder.hub_session import (
     Say,
     check_repo_id,
 )
-from dataset_builder.manifest import MANIFEST, read_manifest
-from dataset_builder.recipe import restricted_sources, write_recipe
-from petdata.errors import PetdataError
+from petdata.manifest import MANIFEST, read_manifest
 from petdata.sources import SOURCES, Source
 
 # Of a repository these are the release's: what is there and not in it goes. All else is left alone.

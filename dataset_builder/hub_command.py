@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from dataset_builder.hub import Pushed, PushOptions, push
-from dataset_builder.hub_pull import chosen_revision, parse_reference, pull
-from dataset_builder.hub_session import HubSession
+from dataset_builder.hub_pull import pull
 from dataset_builder.open_release import find_release
-from dataset_builder.recipe import RECIPE
 from dataset_builder.versions import check_name, retired_versions
 from petdata.errors import PetdataError
+from petdata.hub_session import HubSession, chosen_revision, parse_reference
+from petdata.manifest import RECIPE
 from petdata.sources import known_sources
 from petdata.workspace import Workspace, find_workspace
 

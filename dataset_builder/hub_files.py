@@ -11,8 +11,8 @@ from typing import Any
 
 from huggingface_hub.hf_api import RepoFile
 
-from dataset_builder.manifest import MANIFEST
 from petdata.errors import CorruptFile
+from petdata.manifest import MANIFEST
 
 
 @dataclass(frozen=True, slots=True)

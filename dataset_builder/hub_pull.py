@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,9 +15,9 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.hf_api import RepoFile
 
 from dataset_builder.hub_files import LocalFile, hashed, is_inside, local_files
-from dataset_builder.hub_session import DATASET, HubSession, Patience, Say, check_repo_id
-from dataset_builder.manifest import MANIFEST, read_manifest
 from petdata.errors import CorruptFile, PetdataError, StorageFailure, TryLater
+from petdata.hub_session import DATASET, HubSession, Patience, Say, chosen_revision, parse_reference
+from petdata.manifest import MANIFEST, read_manifest
 from petdata.workspace import make_folder, sync_folder
 
 
@@ -28,13 +27,6 @@ class Pulled:
     commit: str
     manifest: dict[str, Any]
     is_new: bool  # False: it was there already
-
-
-def parse_reference(text: str) -> tuple[str, str | None]:
-    """ "user/name@v1.0.0" -> the repository and the revision, None where none is named."""
-    repo_id, _, revision = text.partition("@")
-    check_repo_id(repo_id)
-    return repo_id, revision or None
 
 
 def pull(
@@ -85,20 +77,6 @@ def _is_it(session: HubSession, commit: str, tree: Mapping[str, RepoFile], folde
     return there["variant"] != "full" and all(
         here[key] == there[key] for key in ("version", "build_hash")
     )
-
-
-def chosen_revision(session: HubSession, revision: str | None) -> str | None:
-    """The revision that is asked for, "1.0.0" being "v1.0.0"; else the newest version."""
-    if revision is not None and not re.fullmatch(r"\d+\.\d+\.\d+", revision):
-        return revision
-    if revision is not None:
-        return f"v{revision}"
-    versions = [
-        (tuple(map(int, match.groups())), tag)
-        for tag in session.tags()
-        if (match := re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", tag))
-    ]
-    return max(versions)[1] if versions else None
 
 
 def _fetch(

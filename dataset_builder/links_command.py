@@ -10,9 +10,9 @@ from rich.console import Console
 from dataset_builder.decisions import decisions_path
 from dataset_builder.links import Decision, PhotoFinder, decide_link, decisions_on, read_links
 from dataset_builder.links_page import links_page
-from dataset_builder.manifest import read_manifest
 from dataset_builder.open_release import find_release
 from dataset_builder.recipe import pixels_note
+from petdata.manifest import read_manifest
 from petdata.workspace import find_workspace, make_folder, write_whole
 
 

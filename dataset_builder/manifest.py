@@ -1,4 +1,4 @@
-"""manifest.json: what a release is made of, and the hash that two equal builds share."""
+"""What goes into manifest.json, and the hash that two equal builds share."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from dataset_builder.plan import Plan
 from dataset_builder.writing import WrittenFile
 from petdata import __version__
 from petdata.errors import CorruptFile
+from petdata.manifest import FORMAT
 from petdata.records import SCHEMA_VERSION
 
-FORMAT: Final = "1.0"
-MANIFEST: Final = "manifest.json"
 TOOLS: Final = ("pyarrow", "duckdb", "numpy")
 
 
@@ -107,25 +106,6 @@ def tools() -> dict[str, str]:
 
 def file_entries(written: Mapping[str, WrittenFile]) -> dict[str, dict[str, Any]]:
     return {path: asdict(entry) for path, entry in sorted(written.items())}
-
-
-def read_manifest(release: Path) -> dict[str, Any]:
-    """Raises CorruptFile."""
-    path = release / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("name", "version", "variant", "build_hash", "files", "configs", "options"):
-            manifest[name]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptFile(
-            f"{path} cannot be read ({error!r}): {release} is no release, or not a whole one; "
-            "build it again, or pull it again"
-        ) from error
-    if str(manifest.get("format", "")).split(".")[0] != FORMAT.split(".")[0]:
-        raise CorruptFile(
-            f"{path} has format {manifest.get('format')}, this petdata reads {FORMAT}"
-        )
-    return dict(manifest)
 
 
 def read_revoked(release: Path) -> list[str]:

@@ -9,9 +9,8 @@ from typing import Final
 
 import typer
 
-from dataset_builder.manifest import MANIFEST
-from dataset_builder.versions import latest_release, releases_of
 from petdata.errors import PetdataError
+from petdata.release_folders import find_folder, known_releases, latest_release, releases_of
 from petdata.workspace import Workspace
 
 _ON_THE_HUB: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@.+)?")
@@ -24,20 +23,15 @@ def find_release(workspace: Workspace, text: str | None = None) -> Path:
     """
     if text is None:
         return _only_one(workspace)
-    folder = Path(text).expanduser()
-    if (folder / MANIFEST).is_file():
-        return folder
-    name, _, version = text.partition("@")
-    if name and Path(name).name == name:
-        named = workspace.root / "releases" / name
-        found = named / version.removeprefix("v") if version else latest_release(named)
-        if found is not None and found != named and (found / MANIFEST).is_file():
-            return found
-    if _ON_THE_HUB.fullmatch(text) and not folder.exists():
+    if (found := find_folder(workspace, text)) is not None:
+        return found
+    if _ON_THE_HUB.fullmatch(text) and not Path(text).expanduser().exists():
         from dataset_builder.hub_cache import cached_release
 
         return cached_release(workspace, text, _say)
-    raise PetdataError(f"no release {text!r}, neither a folder nor a name; {_known(workspace)}")
+    raise PetdataError(
+        f"no release {text!r}, neither a folder nor a name; {known_releases(workspace)}"
+    )
 
 
 def _say(line: str) -> None:
@@ -47,14 +41,7 @@ def _say(line: str) -> None:
 def _only_one(workspace: Workspace) -> Path:
     names = {release.parent for release in releases_of(workspace)}
     if len(names) != 1:
-        raise PetdataError(f"which release? {_known(workspace)}")
+        raise PetdataError(f"which release? {known_releases(workspace)}")
     found = latest_release(names.pop())
     assert found is not None
     return found
-
-
-def _known(workspace: Workspace) -> str:
-    found = [f"{release.parent.name}@{release.name}" for release in releases_of(workspace)]
-    if not found:
-        return f"{workspace.root} holds none yet: run petdata build"
-    return f"here are {', '.join(found)}"

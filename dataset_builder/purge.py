@@ -17,14 +17,15 @@ from typing import Any, Final
 import duckdb
 
 from dataset_builder.build import read_purged
-from dataset_builder.manifest import read_manifest
 from dataset_builder.pseudonyms import key_path, pseudonym, read_key
 from dataset_builder.purge_leftovers import purge_leftovers
-from dataset_builder.versions import releases_of, retire_version
+from dataset_builder.versions import retire_version
 from petdata.errors import CorruptFile, StorageFailure
 from petdata.inspection import collected_sources
 from petdata.ledger import Ledger
+from petdata.manifest import read_manifest
 from petdata.purging import Condemned, SourcePurge, condemned_photos, purge_source
+from petdata.release_folders import releases_of
 from petdata.takedowns import Takedown, read_takedowns, record_takedowns
 from petdata.workspace import Workspace, sync_folder, write_whole
 

@@ -16,14 +16,13 @@ import pyarrow.parquet as pq
 
 from dataset_builder.card import card
 from dataset_builder.croissant import CROISSANT, croissant
-from dataset_builder.manifest import MANIFEST
 from dataset_builder.metadata import write_json, write_table
 from petdata.errors import CorruptFile
+from petdata.manifest import MANIFEST, RECIPE
 from petdata.shards import LAYOUT, storing, whole_file
 from petdata.sources import Source
 from petdata.workspace import make_folder, write_whole
 
-RECIPE: Final = "recipe"
 PIXELS: Final = ("image", "thumbnail")
 BYTE_INDEX: Final = "metadata/byte_index.parquet"
 CARD: Final = "README.md"

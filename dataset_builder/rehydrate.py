@@ -25,10 +25,10 @@ from dataset_builder.database import open_database
 from dataset_builder.inputs import content_sql
 from dataset_builder.layout import fingerprint_of
 from dataset_builder.local_originals import LocalOriginals, digests_of
-from dataset_builder.manifest import MANIFEST, read_manifest
 from dataset_builder.metadata import byte_index_table, write_json, write_table
-from dataset_builder.recipe import BYTE_INDEX, CARD, PIXELS, RECIPE
+from dataset_builder.recipe import BYTE_INDEX, CARD, PIXELS
 from petdata.errors import CorruptFile, StorageFailure
+from petdata.manifest import MANIFEST, RECIPE, read_manifest
 from petdata.perceptual_hash import THUMBNAIL_SIDE, perceptual_hash
 from petdata.records import IMAGE_TYPE
 from petdata.shards import LAYOUT, open_shard, storing, whole_file

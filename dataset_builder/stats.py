@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from dataset_builder.database import open_database
 from dataset_builder.inputs import InputFile, input_files
-from dataset_builder.manifest import read_manifest
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import SPLITS
 from petdata.errors import CorruptFile
+from petdata.manifest import read_manifest
 from petdata.sources import known_sources
 from petdata.workspace import Workspace
 

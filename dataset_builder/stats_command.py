@@ -14,7 +14,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dataset_builder.manifest import read_manifest
 from dataset_builder.open_release import find_release
 from dataset_builder.paper import CITATION, TABLE_2, TOTAL
 from dataset_builder.recipe import pixels_note
@@ -30,6 +29,7 @@ from dataset_builder.stats import (
 from dataset_builder.stats_page import stats_page
 from dataset_builder.stats_photos import release_sheets, shard_sheets
 from petdata.errors import PetdataError
+from petdata.manifest import read_manifest
 from petdata.workspace import find_workspace, make_folder, write_whole
 
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from dataset_builder.database import open_database
 from dataset_builder.inputs import input_files
-from dataset_builder.manifest import read_manifest
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.stats import current_rows
 from petdata.byte_index import PhotoReader
+from petdata.manifest import read_manifest
 from petdata.sources import known_sources
 from petdata.workspace import Workspace
 

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder.manifest import MANIFEST, read_manifest, read_revoked
+from dataset_builder.manifest import read_revoked
 from dataset_builder.matching import ThumbnailMatcher
 from dataset_builder.metadata import byte_index_table
 from dataset_builder.verify_leaks import MakeMatcher, exact_leaks, near_leaks
@@ -28,6 +28,7 @@ from dataset_builder.verify_photos import check_photos
 from dataset_builder.verify_tables import table_problems
 from dataset_builder.verify_takedowns import takedown_problems
 from petdata.errors import CorruptFile
+from petdata.manifest import MANIFEST, read_manifest
 from petdata.shards import open_shard
 from petdata.workspace import Workspace
 

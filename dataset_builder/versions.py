@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from dataset_builder.manifest import MANIFEST
 from dataset_builder.metadata import photo_ids
 from dataset_builder.plan import SPLITS, Plan
 from petdata.errors import CorruptFile, PetdataError
-from petdata.workspace import Workspace, write_whole
+from petdata.release_folders import parse_version
+from petdata.workspace import write_whole
 
 RETIRED: Final = "retired.json"  # in the folder of a name
-_VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
-
-
-def parse_version(text: str) -> tuple[int, int, int]:
-    match = _VERSION.fullmatch(text)
-    if match is None:
-        raise PetdataError(f"version {text!r}: write it as 1.0.0")
-    return int(match[1]), int(match[2]), int(match[3])
 
 
 def check_name(name: str) -> str:
@@ -46,28 +38,6 @@ def check_version(folder: Path, version: str | None) -> str | None:
     if version in retired_versions(folder):
         raise PetdataError(f"{folder / version} was retired: its version is never used again")
     return version
-
-
-def versions_in(folder: Path) -> list[Path]:
-    """Whole releases of one name, the newest last."""
-    if not folder.is_dir():
-        return []
-    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
-    return sorted(
-        (path for path in found if (path / MANIFEST).is_file()),
-        key=lambda path: parse_version(path.name),
-    )
-
-
-def latest_release(folder: Path) -> Path | None:
-    found = versions_in(folder)
-    return found[-1] if found else None
-
-
-def releases_of(workspace: Workspace) -> Iterator[Path]:
-    folder = workspace.root / "releases"
-    for name in sorted(folder.iterdir()) if folder.is_dir() else ():
-        yield from versions_in(name)
 
 
 def propose_version(previous: Path | None, plan: Plan, published: Sequence[str]) -> str:

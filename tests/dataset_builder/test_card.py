@@ -16,8 +16,8 @@ from small_release import small_release
 
 from dataset_builder.card import card, template_path
 from dataset_builder.front_matter import front_matter, size_category
-from dataset_builder.manifest import read_manifest
 from dataset_builder.stats import release_stats
+from petdata.manifest import read_manifest
 from petdata.sources import SOURCES, Source
 
 

@@ -14,7 +14,7 @@ import pytest
 from small_release import small_release
 
 from dataset_builder.croissant import CONFORMS_TO, croissant
-from dataset_builder.manifest import read_manifest
+from petdata.manifest import read_manifest
 from petdata.records import SHARD_SCHEMA
 from petdata.sources import SOURCES
 

@@ -23,14 +23,14 @@ from worlds import Animal, add, build_release, photo
 
 from dataset_builder.hub import Pushed, PushOptions, push
 from dataset_builder.hub_pull import Pulled, pull
-from dataset_builder.hub_session import HubFailure, Patience
-from dataset_builder.manifest import read_manifest
 from dataset_builder.metadata import byte_index_table
 from dataset_builder.verify import Verification
 from petdata.demo.servers.hub import TOKEN, HubServer
 from petdata.demo.servers.hub_calls import HubOptions
 from petdata.demo.servers.hub_faults import Fault
 from petdata.errors import CorruptFile, PetdataError, TryLater
+from petdata.hub_session import HubFailure, Patience
+from petdata.manifest import read_manifest
 from petdata.workspace import Workspace
 
 REPO = "user/pets"
@@ -435,7 +435,7 @@ PUSH = """
 import sys
 from pathlib import Path
 from dataset_builder.hub import PushOptions, push
-from dataset_builder.hub_session import Patience
+from petdata.hub_session import Patience
 release, repo = sys.argv[1:]
 push(Path(release), repo, PushOptions(patience=Patience(first_wait_s=0.1)))
 """

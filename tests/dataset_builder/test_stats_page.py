@@ -20,11 +20,11 @@ from small_release import small_release
 from typer.testing import CliRunner
 
 from dataset_builder.charts import bins, fill, histogram, is_logarithmic, share_bar
-from dataset_builder.manifest import read_manifest
 from dataset_builder.stats import Balance, Bar, Line, Stats, describe, release_stats
 from dataset_builder.stats_page import stats_page
 from dataset_builder.stats_photos import IDENTITIES, PHOTOS, Portrait, release_sheets, shard_sheets
 from petdata.cli import app
+from petdata.manifest import read_manifest
 from petdata.workspace import Workspace
 
 VOID = {"meta", "img", "line", "rect", "br"}

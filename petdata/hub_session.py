@@ -173,3 +173,35 @@ _KNOWN: Final = (HfHubHTTPError, httpx2.TransportError)
 # What huggingface_hub raises: HfHubHTTPError is an OSError, failed uploads are RuntimeErrors around
 # one of the others, malformed answers and refused batches ValueErrors.
 FAILURES: Final = (OSError, httpx2.HTTPError, RuntimeError, ValueError)
+
+
+# What a reference means
+
+
+def parse_reference(text: str) -> tuple[str, str | None]:
+    """ "user/name@v1.0.0" -> the repository and the revision, None where none is named."""
+    repo_id, _, revision = text.partition("@")
+    check_repo_id(repo_id)
+    return repo_id, revision or None
+
+
+def chosen_revision(session: HubSession, revision: str | None) -> str | None:
+    """The revision that is asked for, "1.0.0" being "v1.0.0"; else the newest version."""
+    if revision is not None and not re.fullmatch(r"\d+\.\d+\.\d+", revision):
+        return revision
+    if revision is not None:
+        return f"v{revision}"
+    versions = [
+        (tuple(map(int, match.groups())), tag)
+        for tag in session.tags()
+        if (match := re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", tag))
+    ]
+    return max(versions)[1] if versions else None
+
+
+def exact_revision(revision: str | None) -> str | None:
+    """The tag or commit that is meant, where that can never change; None for all else."""
+    if revision is None or re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    match = re.fullmatch(r"v?(\d+\.\d+\.\d+)", revision)
+    return match and f"v{match[1]}"
