@@ -1,19 +1,27 @@
-"""Workspaces of any size for benchmarks: rows as sources have them, pixels or none."""
+"""Workspaces of any size for benchmarks: rows as sources have them, pixels or none.
+
+Thumbnails are random, with the spectrum of natural pictures, and hashes are theirs; 1 % are noisy
+copies of others. Pixels are drawn pets, filled up to the size that is asked for with a comment of
+random bytes. No photo is shown by its thumbnail: a build compares no pixels.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from generated_hashes import bits_of, low_frequencies, pictures_of
 
+from dataset_builder.planted_copies import as_jpeg
+from petdata.demo.pets import draw_identity, draw_photo
 from petdata.ledger import Ledger
-from petdata.perceptual_hash import THUMBNAIL_BYTES
 from petdata.records import IMAGE_TYPE, SHARD_SCHEMA
 from petdata.shards import LAYOUT
 
@@ -37,14 +45,17 @@ class Part:
 
     source: str
     photos: int
-    photo_bytes: int = 0  # of each, incompressible; 0: rows without pixels
+    photo_bytes: int = 0  # of each; 0: rows without pixels
+    thumbnails: bool = True
     per_shard: int = 100_000
     seed: int = 0
     first_identity: int = 0
     first_shard: int = 0
 
 
-def write_world(root: Path, photos: int, *, photo_bytes: int = 0, seed: int = 0) -> None:
+def write_world(
+    root: Path, photos: int, *, photo_bytes: int = 0, thumbnails: bool = True, seed: int = 0
+) -> None:
     per_shard = max(1, 64 * 2**20 // photo_bytes) if photo_bytes else 100_000
     for source, share in SHARES.items():
         write_part(
@@ -54,6 +65,7 @@ def write_world(root: Path, photos: int, *, photo_bytes: int = 0, seed: int = 0)
                 photos=max(1, int(photos * share)),
                 photo_bytes=photo_bytes,
                 per_shard=per_shard,
+                thumbnails=thumbnails,
                 seed=seed,
             ),
         )
@@ -90,7 +102,7 @@ def _name(source: str, number: int) -> str:
 
 def _table(part: Part, identities: np.ndarray, generator: np.random.Generator) -> pa.Table:
     count = len(identities)
-    pixels = [generator.bytes(part.photo_bytes or 16) for _ in range(count)]
+    pixels = [_pixels(generator, part.photo_bytes) for _ in range(count)]
     hashes = [hashlib.sha256(data).hexdigest() for data in pixels]
     names = [_name(part.source, int(number)) for number in identities]
     ids = [f"{name}/{sha256[:12]}" for name, sha256 in zip(names, hashes, strict=True)]
@@ -101,23 +113,50 @@ def _table(part: Part, identities: np.ndarray, generator: np.random.Generator) -
         "source": pa.array([part.source] * count),
         "species": pa.array(generator.choice(["cat", "dog"], count)),
         "sha256": pa.array(hashes),
-        "phash": pa.array(generator.integers(0, 2**63, count).astype(np.uint64)),
-        "width": pa.array(np.full(count, 640, np.int32)),
-        "height": pa.array(np.full(count, 480, np.int32)),
+        "width": pa.array(np.full(count, 300, np.int32)),
+        "height": pa.array(np.full(count, 400, np.int32)),
         "position": pa.array(np.arange(count, dtype=np.int32) % 8),
     }
+    thumbnails = _thumbnails(generator, count)
+    columns["phash"] = pa.array(bits_of(low_frequencies(thumbnails)))
+    if part.thumbnails:
+        columns["thumbnail"] = pa.array([thumbnail.tobytes() for thumbnail in thumbnails])
     if part.photo_bytes:
         paths = pa.array([f"{id}.jpg" for id in ids])
         columns["image"] = pa.StructArray.from_arrays(
             [pa.array(pixels, pa.binary()), paths], fields=list(IMAGE_TYPE)
         )
-        columns["thumbnail"] = pa.array([generator.bytes(THUMBNAIL_BYTES) for _ in range(count)])
     if part.source == "petface":
         lists = ["train", "val", "test", "reidentification"]
         columns["source_split"] = pa.array(generator.choice(lists, count, p=[0.7, 0.1, 0.1, 0.1]))
     if part.source in ("telegram", "pet911"):
         columns["description"] = pa.array([TEXT] * count)
     return pa.table(columns, schema=SHARD_SCHEMA)
+
+
+def _pixels(generator: np.random.Generator, size: int) -> bytes:
+    if not size:
+        return generator.bytes(16)
+    jpeg = _drawn_pets()[int(generator.integers(len(_drawn_pets())))]
+    room = size - len(jpeg) - 4
+    comment = b"\xff\xfe" + (room + 2).to_bytes(2, "big") + generator.bytes(room)
+    return jpeg[:2] + comment + jpeg[2:]
+
+
+@cache
+def _drawn_pets() -> list[bytes]:
+    photos = [draw_photo(draw_identity(0, number), 0).image for number in range(32)]
+    return [as_jpeg(photo.resize((300, 400)), 85) for photo in photos]
+
+
+def _thumbnails(generator: np.random.Generator, count: int) -> np.ndarray:
+    frequencies = np.hypot(*np.meshgrid(np.arange(8), np.arange(8))).ravel()
+    spread = 1 / np.maximum(frequencies, 1)
+    pictures = pictures_of(generator.standard_normal((count, 64)) * spread)
+    copies = count // 100
+    pictures[count - copies :] = pictures[:copies]
+    noise = np.frombuffer(generator.bytes(pictures.size), np.uint8).reshape(pictures.shape) & 7
+    return np.clip(pictures + noise, 0, 255).astype(np.uint8)
 
 
 def _record(ledger: Ledger, table: pa.Table, part: Part, shard: int, name: str) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+from generated_hashes import bits_of, low_frequencies, mirrored
 from numpy.typing import NDArray
 
 from dataset_builder.detection_power import detection_power
@@ -117,25 +118,6 @@ def drawn_hashes(thumbnails: NDArray[np.uint8], count: int) -> Hashes:
         part[bordered, BORDERLESS] = bits_of(inner)
         part[bordered, MIRRORED_BORDERLESS] = bits_of(mirrored(inner))
     return hashes
-
-
-def low_frequencies(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(n, 64) DCT coefficients, vertical frequency first."""
-    angles = np.pi * np.outer(2 * np.arange(32) + 1, np.arange(8)) / 64
-    pixels = thumbnails.reshape(-1, 32, 32).astype(np.float64)
-    cosines: NDArray[np.float64] = np.cos(angles)
-    square: NDArray[np.float64] = cosines.T @ pixels @ cosines
-    return square.reshape(-1, 64)
-
-
-def mirrored(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-    signs: NDArray[np.float64] = np.tile([1.0, -1.0], 32)
-    return coefficients * signs
-
-
-def bits_of(coefficients: NDArray[np.float64]) -> Hashes:
-    above = coefficients > np.median(coefficients, axis=1, keepdims=True)
-    return np.packbits(above, axis=1).view(">u8").ravel().astype(np.uint64)
 
 
 # Ours
