@@ -13,39 +13,11 @@ Every triplet and pair of the batch counts; nothing is mined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from pytorch_metric_learning import distances, losses
 from torch import Tensor, nn
 
-from petdata.errors import PetdataError
-
-LossName = Literal["triplet", "arcface"]
-DistanceName = Literal["cosine", "euclidean"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    name: LossName = "triplet"
-    distance: DistanceName = "cosine"  # the authors' script; "euclidean" is the paper's wording
-    margin: float = 0.45  # model cards of AvitoTech
-    variance_epsilon: float = 0.01  # model cards; Yu and Tao, ICCV 2019
-    triplet_weight: float = 1.0
-    variance_weight: float = 0.5
-    arcface_margin: float = 28.6  # degrees, 0.5 rad: Deng et al., CVPR 2019
-    arcface_scale: float = 64.0
-
-    def __post_init__(self) -> None:
-        if self.name not in ("triplet", "arcface"):
-            raise PetdataError(f"no loss {self.name!r}; choose triplet or arcface")
-        if self.distance not in ("cosine", "euclidean"):
-            raise PetdataError(f"no distance {self.distance!r}; choose cosine or euclidean")
-        if self.margin <= 0 or self.arcface_scale <= 0:
-            raise PetdataError("margin and scale must be above 0")
-        if min(self.triplet_weight, self.variance_weight) < 0:
-            raise PetdataError("weights of losses must not be negative")
+from trainer.config import LossConfig
 
 
 class TripletVarianceLoss(nn.Module):

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from petdata.errors import PetdataError
-from trainer.losses import LossConfig, active_triplet_share, build_loss
+from trainer.config import LossConfig
+from trainer.losses import active_triplet_share, build_loss
 
 
 def batch(identities: int = 5, photos: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
