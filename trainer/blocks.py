@@ -1,0 +1,73 @@
+"""A network's blocks, found by structure: paths differ between libraries, releases and towers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import nn
+
+from petdata.errors import PetdataError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EVERYTHING = -1  # as a number of trainable blocks: embeddings, norms and heads train too
+
+
+def find_blocks(network: nn.Module) -> list[nn.Module]:
+    """The longest ModuleList or Sequential whose items share one class, in order.
+
+    Raises ValueError when there is none or two of one length compete: then nobody knows which
+    blocks are the last ones.
+    """
+    lists = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.ModuleList | nn.Sequential)
+        and len(module) > 1
+        and len({type(item) for item in module}) == 1
+    ]
+    if not lists:
+        raise ValueError(f"{type(network).__name__} has no list of blocks of one class")
+    longest = max(len(found) for found in lists)
+    candidates = [found for found in lists if len(found) == longest]
+    if len(candidates) > 1:
+        raise ValueError(
+            f"{type(network).__name__} has {len(candidates)} lists of {longest} blocks each"
+        )
+    return list(candidates[0])
+
+
+def freeze_all_but(network: nn.Module, trainable: Sequence[nn.Module]) -> None:
+    """Only the parameters of `trainable` take a gradient."""
+    network.requires_grad_(False)
+    for block in trainable:
+        block.requires_grad_(True)
+
+
+def trainable_parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def checked_block_count(name: str, network: nn.Module, wanted: int, *, tiny: bool) -> int:
+    """`wanted` as it can be had: a tiny encoder has fewer blocks than a recipe asks for."""
+    there = len(find_blocks(network))
+    if wanted == EVERYTHING or 0 <= wanted <= there:
+        return wanted
+    if tiny and wanted > there:
+        return there
+    raise PetdataError(
+        f"{name} has {there} blocks: trainable_blocks must be 0 to {there}, or -1 for everything,"
+        f" not {wanted}"
+    )
+
+
+def drawn_from(seed: int | None, build: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`build(...)` with its random numbers from `seed`, or from the generator as it stands."""
+    if seed is None:
+        return build(*args, **kwargs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(*args, **kwargs)
