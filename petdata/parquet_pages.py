@@ -44,6 +44,7 @@ _ELEMENT_TYPE, _ELEMENT_REPETITION, _ELEMENT_NAME, _ELEMENT_CHILDREN = 1, 3, 4, 
 _GROUP_COLUMNS, _GROUP_ROWS = 1, 3
 _CHUNK_FILE, _CHUNK_METADATA, _CHUNK_CRYPTO, _CHUNK_ENCRYPTED = 1, 3, 8, 9
 _COLUMN_CODEC, _COLUMN_BYTES, _COLUMN_FIRST_PAGE, _COLUMN_DICTIONARY = 4, 7, 9, 11
+_COLUMN_PATH, _COLUMN_VALUES, _COLUMN_UNPACKED_BYTES = 3, 5, 6
 _PAGE_TYPE, _PAGE_BYTES, _PAGE_STORED_BYTES, _PAGE_DATA, _PAGE_DATA_V2 = 1, 2, 3, 5, 8
 # Fields of DataPageHeader and DataPageHeaderV2
 _DATA_ROWS, _DATA_ENCODING, _DATA_LEVEL_ENCODING = 1, 2, 3
@@ -96,6 +97,41 @@ def value_positions(descriptor: int, leaf_path: str) -> tuple[Int64Array, Int64A
 
 
 # Footer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatedSize:
+    """What the footer says of one leaf of one row group."""
+
+    column: str
+    values: int
+    bytes: int  # unpacked
+
+
+def stated_sizes(descriptor: int) -> tuple[int, list[StatedSize]]:
+    """Rows of a file, and the size of every column chunk.
+
+    Raises ValueError for a damaged footer; pyarrow ends the whole process over some of those.
+    """
+    try:
+        footer = _read_footer(descriptor, os.fstat(descriptor).st_size)
+    except NotContiguous as error:
+        raise ValueError(str(error)) from error
+    found = []
+    for group in _structs(footer, _FILE_ROW_GROUPS):
+        for chunk in _structs(group, _GROUP_COLUMNS):
+            column = _struct(chunk, _CHUNK_METADATA)
+            path = column.get(_COLUMN_PATH)
+            if not isinstance(path, list) or not path or not isinstance(path[0], bytes):
+                raise ValueError(f"a column's path is {path!r:.40}")
+            found.append(
+                StatedSize(
+                    column=path[0].decode("utf-8", "replace"),
+                    values=_count(column, _COLUMN_VALUES),
+                    bytes=_count(column, _COLUMN_UNPACKED_BYTES),
+                )
+            )
+    return _count(footer, _FILE_ROWS), found
 
 
 def _read_footer(descriptor: int, file_bytes: int) -> Struct:
