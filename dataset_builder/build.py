@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +38,15 @@ from dataset_builder.metadata import (
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
+from dataset_builder.scratch import scratch_folder, whole_folder
 from dataset_builder.versions import after_retired, check_name, check_version, propose_version
 from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
-from petdata.errors import CorruptFile, PetdataError
+from petdata.errors import CorruptFile
 from petdata.manifest import FORMAT, MANIFEST, read_manifest
 from petdata.release_folders import latest_release, releases_of
 from petdata.sources import known_sources
 from petdata.takedowns import read_takedowns
-from petdata.workspace import Workspace, make_folder, sync_folder, write_whole
+from petdata.workspace import Workspace, make_folder, write_whole
 
 Say = Callable[[str], None]
 
@@ -92,15 +91,13 @@ def build(
         published = published_ids(key, rows.identities, private)
         chosen = checked or after_retired(folder, propose_version(previous, plan, published))
         made = _Made(plan=plan, published=published, inputs=inputs, digest=digest)
-        return _write(workspace, made, folder / chosen, say)
+        with whole_folder(folder / chosen) as beside:
+            return _write(workspace, made, beside, folder / chosen, say)
 
 
-@contextmanager
-def _scratch(workspace: Workspace) -> Iterator[Path]:
-    """A folder for DuckDB and thumbnails, which is gone afterwards."""
-    make_folder(workspace.root / "cache")
-    with tempfile.TemporaryDirectory(dir=workspace.root / "cache", prefix="build-") as folder:
-        yield Path(folder)
+def _scratch(workspace: Workspace) -> AbstractContextManager[Path]:
+    """A folder for DuckDB and thumbnails."""
+    return scratch_folder(workspace.root / "cache", "build-")
 
 
 def read_inputs(workspace: Workspace, options: BuildOptions) -> Rows:
@@ -127,12 +124,9 @@ class _Made:
     digest: str
 
 
-def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
-    """Everything beside its place, renamed as the last step."""
+def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: Say) -> Built:
+    """Everything beside its place, which it takes as the last step."""
     plan, published = made.plan, made.published
-    beside = target.with_name(f".{target.name}.tmp")
-    if beside.exists():  # of a build that was killed
-        shutil.rmtree(beside)
     make_folder(beside / "metadata")
     planned = plan_files(plan, published)
     known = _known_files(workspace)
@@ -187,10 +181,6 @@ def _write(workspace: Workspace, made: _Made, target: Path, say: Say) -> Built:
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
     write_json(manifest, beside / MANIFEST)
-    if target.exists():
-        raise PetdataError(f"{target} exists already: a release is never changed; name another")
-    beside.rename(target)
-    sync_folder(target.parent)
     return Built(
         folder=target,
         manifest=manifest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,6 +23,7 @@ from dataset_builder.plan import Plan
 from petdata.byte_index import PhotoReader
 from petdata.errors import CorruptFile
 from petdata.perceptual_hash import THUMBNAIL_BYTES
+from petdata.shards import storing
 from petdata.workspace import write_whole
 
 SAMPLE: Final = 100  # photos that detection is measured on
@@ -66,7 +68,10 @@ class ThumbnailMatcher:
 
     def _gather(self) -> NDArray[np.uint8]:
         shape = (max(1, len(self.rows)), THUMBNAIL_BYTES)
-        gathered = np.memmap(self.path, np.uint8, "w+", shape=shape)
+        with storing(self.path), self.path.open("wb") as empty:
+            # On a full disk a page that is first written in memory would end the process.
+            os.posix_fallocate(empty.fileno(), 0, shape[0] * THUMBNAIL_BYTES)
+        gathered = np.memmap(self.path, np.uint8, "r+", shape=shape)
         order = np.argsort(self.rows.file, kind="stable")
         bounds = np.searchsorted(self.rows.file[order], np.arange(len(self.rows.files) + 1))
         for number, file in enumerate(self.rows.files):
