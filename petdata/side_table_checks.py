@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -11,14 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from petdata.errors import CorruptFile
-from petdata.parquet_pages import stated_sizes
-
 MAX_ROWS: Final = 30_000_000
 MAX_TEXT_BYTES: Final = 20_000  # of one string; a description has some 300
 MAX_BOXES: Final = 1_000  # of one photo
-MAX_PART_BYTES: Final = 4 * 2**30  # of one part, in memory
-MAX_VALUES: Final = 500_000_000  # of one leaf of one row group
 MAX_CLASS_BYTES: Final = 64
 MAX_DEPTH: Final = 4  # lists and structs inside each other
 
@@ -187,49 +181,3 @@ def type_problem(kind: pa.DataType, depth: int = 0) -> str | None:
     if any(matches(kind) for matches in plain):
         return None
     return f"type {kind}; known are bool, integers, floats, string, dates, lists and structs"
-
-
-# Memory
-
-
-def without_dictionaries(path: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Strings as such. A few bytes of Parquet may say a long string a million times, so their
-    size is worked out before they are. Raises CorruptFile."""
-    size = sum(
-        _decoded_bytes(path, chunk) for name in rows.column_names for chunk in rows[name].chunks
-    )
-    if size > MAX_PART_BYTES:
-        raise CorruptFile(f"{path} holds {size / 2**30:.1f} GiB of text: it is no side table")
-    return rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))
-
-
-def _decoded_bytes(path: Path, values: pa.Array) -> int:
-    size = 0
-    for leaf in _leaves(values):
-        if not pa.types.is_dictionary(leaf.type):
-            continue
-        lengths = np.asarray(pc.fill_null(pc.binary_length(leaf.dictionary), 0), np.int64)
-        if len(lengths) and lengths.max() > MAX_TEXT_BYTES:
-            raise CorruptFile(
-                f"{path} has a text of {lengths.max():,} bytes, {MAX_TEXT_BYTES:,} are the most"
-            )
-        indices = np.asarray(leaf.indices.drop_null())
-        size += int(lengths[indices].sum()) if len(lengths) else 0
-    return size
-
-
-def require_plausible(path: Path, names: Sequence[str]) -> None:
-    """What a file's own figures forbid, before anything of it is unpacked. Raises CorruptFile."""
-    try:
-        with path.open("rb") as file:
-            rows, sizes = stated_sizes(file.fileno())
-    except UNREADABLE as error:
-        raise CorruptFile(f"{path} cannot be read as Parquet: {error}") from error
-    own = [size for size in sizes if size.column in names]
-    size = sum(stated.bytes for stated in own)
-    values = max((stated.values for stated in own), default=0)
-    if rows > MAX_ROWS or size > MAX_PART_BYTES or values > MAX_VALUES:
-        raise CorruptFile(
-            f"{path} states {rows:,} rows, {values:,} values in a column and {size / 2**30:.1f} "
-            "GiB: it is no side table"
-        )

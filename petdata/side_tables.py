@@ -23,12 +23,7 @@ from numpy.typing import NDArray
 
 from petdata.errors import CorruptFile, PetdataError
 from petdata.shards import storing, whole_file
-from petdata.side_table_checks import (
-    UNREADABLE,
-    require_plausible,
-    row_problems,
-    without_dictionaries,
-)
+from petdata.side_table_checks import UNREADABLE, row_problems
 from petdata.side_table_kinds import (
     NAME,
     Kind,
@@ -39,6 +34,7 @@ from petdata.side_table_kinds import (
     require_same,
     schema_of,
 )
+from petdata.side_table_memory import require_plausible, require_size, unpack
 from petdata.workspace import make_folder, sync_folder
 
 FOLDER: Final = "side_tables"  # of a workspace and of a release
@@ -223,10 +219,14 @@ def _read_part(
         raise PetdataError(f"{path} has no column {', '.join(sorted(lacking))}")
     require_plausible(path, names)
     leaves = [file.metadata.schema.column(n).path for n in range(file.metadata.num_columns)]
+    packed = _open(path, [leaf for leaf in leaves if "." not in leaf])
+    wanted = pa.schema([schema.field(name) for name in names])
+    groups = [wanted.empty_table()]
     try:
-        packed = _open(path, leaves).read(names)
-        packed.validate(full=True)
-        rows = without_dictionaries(path, packed, schema)
+        for number in range(file.num_row_groups):
+            groups.append(unpack(path, packed, number, wanted))
+            require_size(path, sum(group.nbytes for group in groups))
+        rows = pa.concat_tables(groups)
         rows.validate(full=True)
     except UNREADABLE as error:
         raise corrupt(path, str(error)) from error
