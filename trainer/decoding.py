@@ -1,0 +1,97 @@
+"""One photo of a set: read, decoded, cut to its box, transformed."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from trainer.photo_set import BadPhoto, PhotoSet
+
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
+
+
+class Transform(Protocol):
+    def __call__(self, image: Image.Image, /) -> torch.Tensor:
+        """(3, H, W) float32, of one size for every photo."""
+
+
+@runtime_checkable
+class ArrayTransform(Protocol):
+    """A transform that spares the way over PIL."""
+
+    smallest_side: int | None  # pixels that it needs on the shorter side; None: all there are
+    scaled_decoding: bool  # the JPEG may be decoded at a half, a quarter or an eighth
+
+    def of_array(self, pixels: Pixels, /) -> torch.Tensor: ...
+
+
+def load_photo(photos: PhotoSet, row: int, transform: Transform) -> torch.Tensor:
+    """(3, H, W) float32. Raises BadPhoto, naming file and photo."""
+    jpeg = photos.read_one(row)
+    box = None if photos.boxes is None else photos.boxes[row]
+    try:
+        pixels = decode(jpeg, box, photos.box_padding, _side_needed(transform))
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise BadPhoto(f"{photos.describe(row)} cannot be decoded: {error}") from error
+    if isinstance(transform, ArrayTransform):
+        return transform.of_array(pixels)
+    return transform(Image.fromarray(pixels))
+
+
+def decode(
+    jpeg: bytes,
+    box: NDArray[np.float32] | None = None,
+    padding: float = 0.0,
+    side_needed: int | None = None,
+) -> Pixels:
+    """RGB, pixel for pixel what Pillow gives; cut to a box in pixels, unless that is NaN.
+
+    With `side_needed` it may be smaller by 2, 4 or 8, as long as the shorter side, of the box where
+    there is one, keeps so many pixels.
+    """
+    height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+    cut = (0, 0, width, height) if box is None else padded(box, padding, width, height)
+    factor = 1
+    if side_needed is not None:
+        shorter = min(cut[2] - cut[0], cut[3] - cut[1])
+        factor = max(f for f in (1, 2, 4, 8) if f == 1 or shorter // f >= side_needed)
+    found: Pixels = simplejpeg.decode_jpeg(
+        jpeg,
+        colorspace="RGB",
+        min_height=0 if factor == 1 else math.ceil(height / factor),
+        min_width=0 if factor == 1 else math.ceil(width / factor),
+    )
+    if cut == (0, 0, width, height):
+        return found
+    x, y = found.shape[1] / width, found.shape[0] / height
+    left, top = math.floor(cut[0] * x), math.floor(cut[1] * y)
+    return found[top : math.ceil(cut[3] * y), left : math.ceil(cut[2] * x)]
+
+
+def padded(
+    box: NDArray[np.float32], padding: float, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in whole pixels: all that the box touches, widened on each side by
+    a share of its own width and height, within the picture.
+    """
+    x0, y0, x1, y1 = map(float, box)
+    if math.isnan(x0):
+        return 0, 0, width, height
+    right, down = padding * (x1 - x0), padding * (y1 - y0)
+    left, top = max(0, math.floor(x0 - right)), max(0, math.floor(y0 - down))
+    found = (left, top, min(width, math.ceil(x1 + right)), min(height, math.ceil(y1 + down)))
+    if found[0] >= found[2] or found[1] >= found[3]:
+        raise ValueError(f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} is outside its {width} x {height}")
+    return found
+
+
+def _side_needed(transform: Transform) -> int | None:
+    if isinstance(transform, ArrayTransform) and transform.scaled_decoding:
+        return transform.smallest_side
+    return None
