@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_builder.card import write_card
+from dataset_builder.carried_tables import CarriedTable, file_entry, read_carried, write_carried
 from dataset_builder.croissant import write_croissant
 from dataset_builder.database import open_database
 from dataset_builder.decisions import Decisions, read_decisions
@@ -38,6 +38,7 @@ from dataset_builder.metadata import (
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
+from dataset_builder.released_pairs import PAIRS, ReleasedPairs, released_pairs
 from dataset_builder.scratch import scratch_folder, whole_folder
 from dataset_builder.versions import after_retired, check_name, check_version, propose_version
 from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
@@ -81,16 +82,31 @@ def build(
         rows = read_inputs(workspace, options)
         say(f"planning for {len(rows):,} photos of {len(rows.files):,} shards")
         plan = _plan(scratch, rows, options, decisions)
-        digest, inputs = build_hash(plan, options, decisions.as_json(), key, read_purged(workspace))
+        private = [level.source.name for level in rows.levels if level.is_private(options)]
+        published = published_ids(key, rows.identities, private)
+        carried = read_carried(workspace, plan, configs_of(rows.levels), say)
+        pairs = released_pairs(workspace, plan, published)
+        other = {
+            "side_tables": {table.name: table.digest() for table in carried},
+            "verification_pairs": pairs.digest() if pairs else None,
+        }
+        digest, inputs = build_hash(
+            plan, options, decisions.as_json(), key, read_purged(workspace), other
+        )
         previous = latest_release(folder)
         if previous is not None and version is None:
             manifest = read_manifest(previous)
             if manifest["build_hash"] == digest:
                 return Built(folder=previous, manifest=manifest, written=0, linked=0, is_new=False)
-        private = [level.source.name for level in rows.levels if level.is_private(options)]
-        published = published_ids(key, rows.identities, private)
         chosen = checked or after_retired(folder, propose_version(previous, plan, published))
-        made = _Made(plan=plan, published=published, inputs=inputs, digest=digest)
+        made = _Made(
+            plan=plan,
+            published=published,
+            carried=carried,
+            pairs=pairs,
+            inputs=inputs,
+            digest=digest,
+        )
         with whole_folder(folder / chosen) as beside:
             return _write(workspace, made, beside, folder / chosen, say)
 
@@ -120,6 +136,8 @@ def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions
 class _Made:
     plan: Plan
     published: list[str]
+    carried: list[CarriedTable]
+    pairs: ReleasedPairs | None
     inputs: dict[str, Any]
     digest: str
 
@@ -129,7 +147,7 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
     plan, published = made.plan, made.published
     make_folder(beside / "metadata")
     planned = plan_files(plan, published)
-    known = _known_files(workspace)
+    known = _known_files(workspace, say)
     writer = FileWriter(plan, published)
     data: dict[str, WrittenFile] = {}
     linked = 0
@@ -156,6 +174,9 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         leakage(plan, detection(plan, workspace.root / "cache")),
         beside / "metadata" / "leakage.json",
     )
+    if made.pairs is not None:
+        write_table(made.pairs.table, beside / PAIRS)
+    tables, table_files = write_carried(made.carried, beside, plan, published, planned)
     revoked = revoked_hashes(plan, read_purged(workspace))
     write_whole(
         beside / "metadata" / "revoked.txt", "".join(f"{sha256}\n" for sha256 in revoked).encode()
@@ -169,17 +190,16 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         "options": plan.options.as_json(),
         "inputs": made.inputs,
         "configs": files_of_configs(plan, planned, configs),
+        "side_tables": tables,
+        "verification_pairs": made.pairs.as_json() if made.pairs else None,
         "attrition": attrition_steps(plan),
-        "files": file_entries(data),
+        "files": file_entries(data) | table_files,
         "tools": tools(),
     }
     write_card(beside, plan, manifest)
     write_croissant(beside, plan, manifest)
     for path in sorted([*(beside / "metadata").iterdir(), *beside.glob("*.*")]):
-        manifest["files"][str(path.relative_to(beside))] = {
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
+        manifest["files"][str(path.relative_to(beside))] = file_entry(path)
     write_json(manifest, beside / MANIFEST)
     return Built(
         folder=target,
@@ -190,11 +210,16 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
     )
 
 
-def _known_files(workspace: Workspace) -> dict[str, tuple[Path, WrittenFile]]:
+def _known_files(workspace: Workspace, say: Say) -> dict[str, tuple[Path, WrittenFile]]:
     """Data files of every release here, by what they say."""
     found = {}
     for release in releases_of(workspace):
-        for fingerprint, (path, entry) in release_files(read_manifest(release)).items():
+        try:
+            files = release_files(read_manifest(release))
+        except (CorruptFile, TypeError, AttributeError) as error:
+            say(f"{release} is broken, so no file of it is shared: {error}")
+            continue
+        for fingerprint, (path, entry) in files.items():
             if (release / path).is_file():
                 found[fingerprint] = (release / path, entry)
     return found

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from dataset_builder.database import open_database
 from dataset_builder.front_matter import front_matter, ordered_configs, species_of
+from dataset_builder.manifest import tables_of
 from dataset_builder.paper import CITATION
 from dataset_builder.plan import SPLITS, Plan
 from dataset_builder.stats import DDOF, Line, Stats, attrition_stats, ordered_steps, shown_lines
@@ -39,6 +40,7 @@ def card(release: Path, manifest: Mapping[str, Any], sources: Mapping[str, Sourc
     text = Template(template_path().read_text(encoding="utf-8")).substitute(
         _head(manifest, stats),
         configs=_configs(manifest),
+        beside=_beside(manifest),
         sources=_sources(own.values()),
         basis=_basis(bases(release, manifest)),
         statistics=_statistics(stats),
@@ -134,6 +136,40 @@ def _configs(manifest: Mapping[str, Any]) -> str:
         line = f'`load_dataset(REPOSITORY, "{name}")`'
         rows.append(_row(f"`{name}`", _WHAT.get(name, f"{name} alone"), ", ".join(sizes), line))
     return "\n".join(rows)
+
+
+def _beside(manifest: Mapping[str, Any]) -> str:
+    """Side tables and verification pairs, where there are any."""
+    lines = []
+    tables = tables_of(manifest)
+    if tables:
+        lines += [
+            "",
+            "What models say of the photos stands in side tables: configs without pixels, to be "
+            "joined by `sha256`.",
+            "",
+            _row("config", "what it has", "made by", "rows", "photos without one"),
+            _row("---", "---", "---", "--:", "--:"),
+        ]
+    for name, table in tables.items():
+        made_by = " ".join(filter(None, (table["producer"]["model"], _prompt(table["producer"]))))
+        counts = (f"{table['rows']:,}", f"{table['without']:,}")
+        lines.append(_row(f"`{name}`", table["kind"], made_by, *counts))
+    pairs = manifest.get("verification_pairs")
+    if pairs:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in pairs["dropped"].items())
+        lines += [
+            "",
+            "`metadata/verification_pairs.parquet` has PetFace's verification pairs (`photo_id_a`, "
+            f"`photo_id_b`, `same_identity`, `list`): {pairs['kept']:,} of the {pairs['listed']:,} "
+            "that its lists name; a pair is there where both pictures are."
+            + (f" Left out, by reason: {why}." if why else ""),
+        ]
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+def _prompt(producer: Mapping[str, Any]) -> str:
+    return f"prompt {producer['prompt_version']}" if producer["prompt_version"] else ""
 
 
 def _sources(sources: Iterable[Source]) -> str:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dataset_builder.card import bases, stats_of
 from dataset_builder.database import open_database
 from dataset_builder.front_matter import ordered_configs
+from dataset_builder.manifest import tables_of
 from dataset_builder.metadata import write_json
 from dataset_builder.paper import CITATION
 from dataset_builder.plan import SPLITS, Plan
@@ -114,7 +116,14 @@ def croissant(
         "citeAs": CITATION,
         "isLiveDataset": False,
         "distribution": [*_files(manifest), *_file_sets(manifest)],
-        "recordSet": [_splits(), *(_records(name) for name in ordered_configs(manifest))],
+        "recordSet": [
+            _splits(),
+            *(_records(name) for name in ordered_configs(manifest)),
+            *(
+                _table_records(release, name, table["splits"])
+                for name, table in tables_of(manifest).items()
+            ),
+        ],
         **_responsible_use(stats, manifest, own, bases(release, manifest)),
     }
     day = _newest_day(release, manifest)
@@ -158,12 +167,18 @@ def _files(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
             "encodingFormat": PARQUET,
             "sha256": manifest["files"][path]["sha256"],
         }
-        for path in _data_files(manifest)
+        for path in [*_data_files(manifest), *_table_files(manifest)]
     ]
 
 
+def _table_files(manifest: Mapping[str, Any]) -> list[str]:
+    splits = [table["splits"] for table in tables_of(manifest).values()]
+    return sorted(path for found in splits for paths in found.values() for path in paths)
+
+
 def _file_sets(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    configs = manifest["configs"]
+    tables = {name: table["splits"] for name, table in tables_of(manifest).items()}
+    configs = manifest["configs"] | tables
     return [
         {
             "@type": "cr:FileSet",
@@ -172,7 +187,7 @@ def _file_sets(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
             "encodingFormat": PARQUET,
             "includes": [path for split in SPLITS for path in configs[name].get(split, ())],
         }
-        for name in ordered_configs(manifest)
+        for name in [*ordered_configs(manifest), *tables]
     ]
 
 
@@ -196,42 +211,59 @@ def _splits() -> dict[str, Any]:
 
 
 def _records(config: str) -> dict[str, Any]:
-    files = {"@id": f"{config}/files"}
-    fields: list[dict[str, Any]] = [
-        {
-            "@type": "cr:Field",
-            "@id": f"{config}/split",
-            "name": "split",
-            "dataType": "sc:Text",
-            "source": {
-                "fileSet": files,
-                "extract": {"fileProperty": "fullpath"},
-                "transform": {"regex": rf"^.*/({'|'.join(SPLITS)})-\d+\.parquet$"},
-            },
-            "references": {"field": {"@id": f"{_SPLIT_SET}/name"}},
-        }
-    ]
+    fields = [_split_field(config)]
     for column in SHARD_SCHEMA:
-        if pa.types.is_binary(column.type):  # the thumbnail; Croissant has no type for bytes
-            continue
-        source: dict[str, Any] = {"fileSet": files, "extract": {"column": column.name}}
-        if column.name == "image":
-            source["transform"] = {"jsonPath": "bytes"}
-        fields.append(
-            {
-                "@type": "cr:Field",
-                "@id": f"{config}/{column.name}",
-                "name": column.name,
-                "dataType": _data_type(column),
-                "source": source,
-            }
-        )
+        if not pa.types.is_binary(column.type):  # the thumbnail; Croissant has no type for bytes
+            fields.append(_field(config, column))
+    return _record_set(config, "photo_id", fields)
+
+
+def _table_records(release: Path, name: str, splits: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Of a side table the plain columns: lists and structs are for Parquet's own readers."""
+    schema = pq.read_schema(release / next(iter(splits.values()))[0])
+    columns = [column for column in schema if not pa.types.is_nested(column.type)]
+    fields = [_split_field(name), *(_field(name, column) for column in columns)]
+    return _record_set(name, "sha256", fields)
+
+
+def _record_set(config: str, key: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": config,
         "name": config,
-        "key": {"@id": f"{config}/photo_id"},
+        "key": {"@id": f"{config}/{key}"},
         "field": fields,
+    }
+
+
+def _split_field(config: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{config}/split",
+        "name": "split",
+        "dataType": "sc:Text",
+        "source": {
+            "fileSet": {"@id": f"{config}/files"},
+            "extract": {"fileProperty": "fullpath"},
+            "transform": {"regex": rf"^.*/({'|'.join(SPLITS)})-\d+\.parquet$"},
+        },
+        "references": {"field": {"@id": f"{_SPLIT_SET}/name"}},
+    }
+
+
+def _field(config: str, column: pa.Field) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "fileSet": {"@id": f"{config}/files"},
+        "extract": {"column": column.name},
+    }
+    if column.name == "image":
+        source["transform"] = {"jsonPath": "bytes"}
+    return {
+        "@type": "cr:Field",
+        "@id": f"{config}/{column.name}",
+        "name": column.name,
+        "dataType": _data_type(column),
+        "source": source,
     }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from dataset_builder.manifest import tables_of
 from dataset_builder.plan import SPLITS
 from dataset_builder.stats import Stats
 from petdata.sources import Source
@@ -32,15 +33,21 @@ def front_matter(manifest: Mapping[str, Any], sources: Mapping[str, Source], sta
     lines += ["tags:", *(f"- {tag}" for tag in ("re-identification", "animals", *species))]
     lines += ["size_categories:", f"- {size_category(total.photos if total else 0)}", "configs:"]
     for name in ordered_configs(manifest):
-        splits = manifest["configs"][name]
-        lines.append(f"- config_name: {json.dumps(name)}")
-        if name == "all":
-            lines.append("  default: true")
-        lines.append("  data_files:")
-        for split in sorted(splits, key=SPLITS.index):
-            lines += [f"  - split: {split}", "    path:"]
-            lines += [f"    - {json.dumps(path)}" for path in splits[split]]
+        lines += _config(name, manifest["configs"][name])
+    for name, table in tables_of(manifest).items():
+        lines += _config(name, table["splits"])
     return "\n".join(lines) + "\n"
+
+
+def _config(name: str, splits: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = [f"- config_name: {json.dumps(name)}"]
+    if name == "all":
+        lines.append("  default: true")
+    lines.append("  data_files:")
+    for split in sorted(splits, key=SPLITS.index):
+        lines += [f"  - split: {split}", "    path:"]
+        lines += [f"    - {json.dumps(path)}" for path in splits[split]]
+    return lines
 
 
 def ordered_configs(manifest: Mapping[str, Any]) -> list[str]:

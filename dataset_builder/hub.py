@@ -30,10 +30,11 @@ from petdata.hub_session import (
     check_repo_id,
 )
 from petdata.manifest import MANIFEST, read_manifest
+from petdata.side_tables import FOLDER as SIDE_TABLES
 from petdata.sources import SOURCES, Source
 
 # Of a repository these are the release's: what is there and not in it goes. All else is left alone.
-OWN_FOLDERS: Final = ("data", "metadata")
+OWN_FOLDERS: Final = ("data", "metadata", SIDE_TABLES)
 OWN_FILES: Final = (MANIFEST, "README.md", "croissant.json")
 
 

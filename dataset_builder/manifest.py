@@ -32,14 +32,19 @@ def build_hash(
     decisions: Mapping[str, Any],
     key: bytes,
     purged: Sequence[str] = (),
+    beside: Mapping[str, Any] | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """The hash, and the inputs that it is made of. Tools and machines are not."""
+    """The hash, and the inputs that it is made of. Tools and machines are not.
+
+    `beside`: digests of what a release has beside its photos.
+    """
     sources = dict.fromkeys(level.source.name for level in plan.rows.levels)
     inputs = {
         "sources": {name: logical_digest(plan.rows, name) for name in sources},
         "decisions": dict(decisions),
         "purged": hashlib.sha256("\n".join(purged).encode()).hexdigest(),
         "pseudonym_key": hashlib.sha256(b"petdata key " + key).hexdigest(),
+        **(beside or {}),
     }
     content = {
         "format": FORMAT,
@@ -115,3 +120,8 @@ def read_revoked(release: Path) -> list[str]:
         return path.read_text(encoding="ascii").split()
     except (OSError, ValueError) as error:
         raise CorruptFile(f"{path} cannot be read ({error})") from error
+
+
+def tables_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Side table -> what the manifest says of it, by name; older releases say nothing."""
+    return dict(sorted(manifest.get("side_tables", {}).items()))
