@@ -1,0 +1,102 @@
+"""Validation figures against the parts they are made of, and a paired difference by a slow loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from evaluation.embeddings import Embeddings, numbered
+from evaluation.metrics import equal_error_rate, roc_auc
+from evaluation.pairs import make_pairs
+from evaluation.retrieval import rank_gallery
+from evaluation.significance import identity_weights
+from evaluation.validation import top_1_difference, validation_figures
+from petdata.errors import PetdataError
+
+
+def embeddings(noise: float, *, identities: int = 25, photos: int = 4, seed: int = 0) -> Embeddings:
+    """Photos scattered around a point for each animal."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(identities), photos)
+    vectors = rng.normal(size=(identities, 8))[labels]
+    vectors = vectors + noise * rng.normal(size=vectors.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Embeddings(
+        vectors=vectors.astype(np.float32),
+        identity_ids=pa.array([f"pet911/rl{label:03}" for label in labels]),
+        photo_ids=pa.array([f"pet911/rl{label:03}/{n:03}" for n, label in enumerate(labels)]),
+        species=pa.array(np.where(labels % 2, "cat", "dog")),
+        sha256=pa.array([f"{n:064x}" for n in range(len(labels))]),
+    )
+
+
+def test_figures_are_those_of_the_parts() -> None:
+    photos = embeddings(0.8)
+    figures = validation_figures(photos, resamples=50)
+    cats = numbered(photos.species) == 0
+    hits, queries = 0, 0
+    for chosen in (cats, ~cats):
+        ranking = rank_gallery(photos.vectors[chosen], photos.labels[chosen])
+        hits += ranking.hits(1).sum()
+        queries += len(ranking.queries)
+    assert figures["top_1_accuracy"] == hits / queries
+    assert 0 < figures["top_1_accuracy"] < 1
+    pairs = make_pairs(photos.photo_ids, photos.labels, species=numbered(photos.species))
+    scores = np.sum(photos.vectors[pairs.first] * photos.vectors[pairs.second], axis=1)
+    assert figures["roc_auc"] == pytest.approx(roc_auc(scores, pairs.is_same), abs=1e-6)
+    assert figures["equal_error_rate"] == pytest.approx(
+        equal_error_rate(scores, pairs.is_same), abs=1e-6
+    )
+    assert (figures["queries"], figures["skipped_queries"]) == (100, 0)
+    assert figures["gallery_photos"] == pytest.approx((48 * 47 + 52 * 51) / 100)
+
+
+def test_intervals_hold_the_estimates_and_shrink_with_identities() -> None:
+    few, many = (validation_figures(embeddings(0.8, identities=n)) for n in (20, 180))
+    for name in ("top_1_accuracy", "top_5_accuracy", "mean_average_precision", "roc_auc"):
+        for figures in (few, many):
+            assert figures[f"{name}_low"] <= figures[name] <= figures[f"{name}_high"]
+    width = [f["roc_auc_high"] - f["roc_auc_low"] for f in (few, many)]
+    assert width[1] < width[0] / 2
+
+
+def test_a_perfect_and_a_collapsed_encoder() -> None:
+    perfect = validation_figures(embeddings(0.0), resamples=20)
+    assert [perfect[n] for n in ("top_1_accuracy", "roc_auc", "equal_error_rate")] == [1, 1, 0]
+    labels = embeddings(0.0)
+    collapsed = Embeddings(
+        vectors=np.tile(labels.vectors[:1], (100, 1)),
+        identity_ids=labels.identity_ids,
+        photo_ids=labels.photo_ids,
+    )
+    found = validation_figures(collapsed, resamples=20)
+    assert [found[n] for n in ("top_1_accuracy", "roc_auc", "equal_error_rate")] == [0, 0.5, 0.5]
+
+
+def test_the_paired_difference_is_that_of_a_slow_loop() -> None:
+    before, after = embeddings(1.2), embeddings(0.6)
+    found = top_1_difference(after, before, resamples=100, seed=5)
+    hits = []
+    for photos in (before, after):
+        hits.append(
+            rank_gallery(photos.vectors, photos.labels, galleries=numbered(photos.species)).hits(1)
+        )
+    drawn = []
+    for weights in identity_weights(25, resamples=100, seed=5):
+        rows = np.repeat(np.arange(100), weights[before.labels])
+        drawn.append(hits[1][rows].mean() - hits[0][rows].mean())
+    assert found.estimate == pytest.approx(hits[1].mean() - hits[0].mean())
+    assert found.low == pytest.approx(np.quantile(drawn, 0.025))
+    assert found.high == pytest.approx(np.quantile(drawn, 0.975))
+    assert 0 < found.low < found.estimate < found.high
+
+
+def test_other_photos_are_not_compared() -> None:
+    with pytest.raises(PetdataError, match="the same photos"):
+        top_1_difference(embeddings(0.5), embeddings(0.5).take(np.arange(99, -1, -1)))
+
+
+def test_a_split_of_single_photos_says_what_is_missing() -> None:
+    with pytest.raises(PetdataError, match="has a match in its gallery"):
+        validation_figures(embeddings(0.5, photos=1))
