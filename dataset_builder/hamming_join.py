@@ -33,6 +33,7 @@ _PAIRS_AT_A_TIME: Final = 1 << 18  # that an array holds, unless a bucket is lar
 _COST_OF_A_VISIT: Final = 16  # going to a bucket costs as much as so many comparisons
 _COST_OF_A_TABLE: Final = 50  # ... for each hash in it
 _TASKS: Final = 128  # per chunk
+_FEW_PAIRS: Final = 1 << 21  # are compared all in less time than it takes to choose radii
 # Coefficient (v, h) goes to chunk (v + h) % 4: neighbours in a row or column depend on each other
 # most, and apart they leave the values of a chunk spread over more buckets.
 _CHUNK_OF_BIT: Final = [(bit // 8 + bit % 8) % _CHUNKS for bit in range(64)]
@@ -58,6 +59,9 @@ def hamming_join(
         raise ValueError(f"{bits} bits: 0 to 64 are possible")
     if not len(hashes) or (queries is not None and not len(queries)):
         return
+    if len(hashes) * len(hashes if queries is None else queries) <= _FEW_PAIRS:
+        yield from _all_compared(hashes, queries, bits)
+        return
     spread = _spread(hashes)
     asked = spread if queries is None else _spread(queries)
     radii = _cheapest_radii(spread, asked, bits)
@@ -73,6 +77,20 @@ def hamming_join(
 
 def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _all_compared(hashes: Hashes, queries: Hashes | None, bits: int) -> Iterator[Pairs]:
+    asked = hashes if queries is None else queries
+    rows = max(1, _PAIRS_AT_A_TIME // len(asked))
+    for first in range(0, len(hashes), rows):
+        distances = np.bitwise_count(hashes[first : first + rows, None] ^ asked)
+        one, other = np.nonzero(distances <= bits)
+        if queries is None:
+            later = other > one + first
+            one, other = one[later], other[later]
+        if len(one):
+            numbers = (one + first).astype(np.uint32), other.astype(np.uint32)
+            yield Pairs(*numbers, distances[one, other])
 
 
 def _spread(hashes: Hashes) -> Hashes:

@@ -14,6 +14,12 @@ from dataset_builder.hamming_join import Hashes, Pairs, hamming_join
 Found = list[tuple[int, int, int]]
 
 
+@pytest.fixture(autouse=True)
+def _through_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few hashes there are."""
+    monkeypatch.setattr(module, "_FEW_PAIRS", 0)
+
+
 def listed(pairs: Iterable[Pairs]) -> Found:
     return [
         pair for array in pairs for pair in zip(*(column.tolist() for column in array), strict=True)
@@ -60,6 +66,21 @@ def test_every_pair_is_found_once(
     asked = None if queries is None else hashes[size:]
     found = listed(hamming_join(hashes[:size], asked, bits))
     assert sorted(found) == exhaustive(hashes[:size], asked, bits)
+
+
+@pytest.mark.parametrize("queries", [None, 50])
+@pytest.mark.parametrize("at_a_time", [1, 700, 10**6])
+def test_few_hashes_are_all_compared(
+    queries: int | None, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FEW_PAIRS", 120 * 120)
+    monkeypatch.setattr(module, "_PAIRS_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(module, "_cheapest_radii", None)  # it is not asked
+    hashes = families(6, 120 + (queries or 0), 6, hot=False)
+    asked = None if queries is None else hashes[120:]
+    found = listed(hamming_join(hashes[:120], asked, 8))
+    assert sorted(found) == exhaustive(hashes[:120], asked, 8)
+    assert len(found) > 20
 
 
 def test_every_chunk_may_be_the_only_one_that_agrees() -> None:
