@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.hf_api import RepoFile
 
 from dataset_builder.hub_files import LocalFile, hashed, is_inside, local_files
+from dataset_builder.scratch import scratch_folder
 from petdata.errors import CorruptFile, PetdataError, StorageFailure, TryLater
 from petdata.hub_session import DATASET, HubSession, Patience, Say, chosen_revision, parse_reference
 from petdata.manifest import MANIFEST, read_manifest
@@ -71,9 +71,9 @@ def _is_it(session: HubSession, commit: str, tree: Mapping[str, RepoFile], folde
     here = read_manifest(folder)
     if here["variant"] != "full":
         return False
-    with tempfile.TemporaryDirectory(prefix="petdata-manifest-") as name:
-        _download(session, commit, Path(name), [MANIFEST], lambda f: f.is_at(tree[MANIFEST]))
-        there = read_manifest(Path(name))
+    with scratch_folder(folder.parent, f".{folder.name}.manifest-") as beside:
+        _download(session, commit, beside, [MANIFEST], lambda f: f.is_at(tree[MANIFEST]))
+        there = read_manifest(beside)
     return there["variant"] != "full" and all(
         here[key] == there[key] for key in ("version", "build_hash")
     )

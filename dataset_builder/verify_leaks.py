@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from dataset_builder.inputs import InputFile, Rows
 from dataset_builder.options import Level
 from dataset_builder.plan import Matcher
+from dataset_builder.scratch import scratch_folder
 from petdata.sources import Source
 from petdata.workspace import Workspace
 
@@ -41,12 +42,10 @@ def near_leaks(
     rows = release_rows(release, paths)
     test = rows.is_test()
     cache = workspace.root / "cache"
-    with tempfile.TemporaryDirectory(
-        dir=cache if cache.is_dir() else None, prefix="verify-"
+    with scratch_folder(
+        cache if cache.is_dir() else Path(tempfile.gettempdir()), "petdata-verify-"
     ) as scratch:
-        matches = make_matcher(rows, Path(scratch))(
-            np.flatnonzero(~test), np.flatnonzero(test), bits
-        )
+        matches = make_matcher(rows, scratch)(np.flatnonzero(~test), np.flatnonzero(test), bits)
         pairs = list(zip(matches.first.tolist(), matches.second.tolist(), strict=True))
     for first, second in pairs[:MOST_NAMED]:
         train, shown = (first, second) if test[second] else (second, first)
