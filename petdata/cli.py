@@ -10,6 +10,7 @@ import typer
 
 from petdata import __version__
 from petdata.errors import PetdataError
+from petdata.model_commands import add_model_commands
 from petdata.standard_streams import open_closed_streams
 
 app = typer.Typer(
@@ -627,6 +628,9 @@ def demo(
     from petdata.demo.run import run_demo
 
     run_demo(folder, listings=listings, seed=seed)
+
+
+add_model_commands(app)
 
 
 if __name__ == "__main__":

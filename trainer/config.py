@@ -20,6 +20,7 @@ LossName = Literal["triplet", "arcface"]
 DistanceName = Literal["cosine", "euclidean"]
 FusionName = Literal["concat", "weighted", "cross-attention", "gating"]
 Precision = Literal["no", "bf16"]
+Device = Literal["auto", "cpu"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,17 @@ class LossConfig:
             raise PetdataError("weights of losses must not be negative")
 
 
+_AT_LEAST_ONE: Final = (
+    *("identities", "photos", "epochs", "micro_batch"),
+    *("max_steps", "save_every", "log_every"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Defaults are the recipe of Kudryavtsev et al., J. Imaging 2026, 12, 30."""
 
+    dataset: Annotated[str | None, "Release folder, NAME@VERSION, or user/name of the Hub."] = None
     dataset_config: Annotated[str, "Configuration of the release: all, no_petface, a source."] = (
         "all"
     )
@@ -84,10 +92,15 @@ class TrainConfig:
     skip_bad: Annotated[bool, "Count photos that cannot be read, and go on."] = False
     scaled_decoding: Annotated[bool, "Decode large photos at half, quarter or eighth size."] = False
     validate: Annotated[bool, "Evaluate the validation split after each epoch."] = True
+    name: Annotated[str | None, "Of the run; without it one that this configuration gives."] = None
+    device: Annotated[Device, "auto: a GPU where there is one; or cpu."] = "auto"
+    workers: Annotated[int | None, "Processes that decode; without it min(8, cores)."] = None
+    save_every: Annotated[int | None, "Steps between checkpoints; one follows each epoch."] = None
+    log_every: Annotated[int, "Steps between lines of metrics."] = 10
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        for name in ("identities", "photos", "epochs", "micro_batch", "max_steps"):
+        for name in _AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise PetdataError(f"{name} must be at least 1")
@@ -97,6 +110,11 @@ class TrainConfig:
             raise PetdataError("learning_rate must be above 0")
         if self.trainable_blocks < -1:
             raise PetdataError("trainable_blocks must be 0 or more, or -1 for everything")
+        if self.cache_features and (self.trainable_blocks == -1 or self.skip_bad):
+            raise PetdataError(
+                "cache_features needs frozen blocks (trainable_blocks is -1), and every photo "
+                "(no skip_bad)"
+            )
         self._check_texts()
         self.loss_config()
 
@@ -123,8 +141,14 @@ class TrainConfig:
         )
 
 
-# Another value of these gives the same weights, so a run may go on with one.
-HARMLESS: Final = frozenset({"epochs", "max_steps", "validate", "micro_batch", "cache_features"})
+# Another value of these gives the same weights, within rounding, so a run may go on with one.
+HARMLESS: Final = frozenset(
+    {
+        *("dataset", "revision", "name", "device", "workers"),
+        *("epochs", "max_steps", "validate", "save_every", "log_every"),
+        *("micro_batch", "gradient_checkpointing", "cache_features"),
+    }
+)
 
 
 def read_config(file: Path | None, flags: Mapping[str, Any]) -> TrainConfig:

@@ -82,6 +82,16 @@ class IdentityBatchSampler:
     def batches_per_epoch(self) -> int:
         return self.identities // self.identities_per_batch
 
+    @property
+    def usable_rows(self) -> Rows:
+        """Every row that comes up sooner or later."""
+        owner = np.repeat(np.arange(self.identities), self._count)
+        within = np.arange(len(owner)) - np.repeat(
+            np.cumsum(self._count) - self._count, self._count
+        )
+        rows: Rows = self._rows[self._first[owner] + within]
+        return rows
+
     def __len__(self) -> int:
         return self.batches_per_epoch - self.batch
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +29,28 @@ def seed_step(*numbers: int) -> None:
     """Dropout depends on seed, step, rank and part alone: a resumed run needs no other state."""
     text = "/".join(map(str, numbers)).encode()
     torch.manual_seed(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1)
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """On the device, pixels without waiting where they are pinned."""
+    tensors: dict[str, Any] = {
+        name: value.to(device, non_blocking=True)
+        for name, value in vars(batch).items()
+        if isinstance(value, Tensor)
+    }
+    return replace(batch, **tensors)
+
+
+def split(batch: Batch, photos: int) -> list[Batch]:
+    """In order, at most so many photos each."""
+    return [
+        replace(batch, **{name: value[first : first + photos] for name, value in _columns(batch)})
+        for first in range(0, len(batch), photos)
+    ]
+
+
+def _columns(batch: Batch) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in vars(batch).items() if value is not None]
 
 
 class Gatherer:

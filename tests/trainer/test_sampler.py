@@ -51,6 +51,8 @@ def test_each_identity_once_an_epoch_and_the_left_over_first_in_the_next(drawn) 
     labels, p, k, seed = drawn
     sampler = make(labels, p, k, seed)
     eligible = {label for label in labels if labels.count(label) >= k}
+    usable = {row for row, label in enumerate(labels) if label in eligible}
+    assert sorted(sampler.usable_rows.tolist()) == sorted(usable)
     before: set[int] = set()
     for epoch in range(6):
         batches = identities_of(sampler, labels, epoch)

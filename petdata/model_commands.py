@@ -1,0 +1,46 @@
+"""Commands of models: train. Like petdata.cli, each parses, calls once and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from petdata.config_flags import with_flags
+from trainer.config import TrainConfig
+
+
+def add_model_commands(app: typer.Typer) -> None:
+    for command in (train,):
+        app.command()(command)
+
+
+@with_flags(TrainConfig)
+def train(
+    dataset: Annotated[
+        str | None, typer.Argument(help="Release folder, NAME@VERSION, or user/name of the Hub.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with any of these flags; flags win.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print identities, batches, memory; train nothing.")
+    ] = False,
+    list_encoders: Annotated[
+        bool, typer.Option("--list-encoders", help="Print the encoders that there are.")
+    ] = False,
+    *,
+    flags: dict[str, Any],
+) -> None:
+    """Train an encoder on a release, as Kudryavtsev et al. 2026 do unless flags say otherwise.
+
+    The same command again goes on where a run stopped. Several GPUs: torchrun -m petdata train ...
+    """
+    from evaluation.train_command import print_encoders, train_and_print
+
+    if list_encoders:
+        print_encoders()
+        return
+    given = flags if dataset is None else flags | {"dataset": dataset}
+    train_and_print(config, given, dry_run=dry_run)
