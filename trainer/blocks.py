@@ -51,17 +51,11 @@ def trainable_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def checked_block_count(name: str, network: nn.Module, wanted: int, *, tiny: bool) -> int:
-    """`wanted` as it can be had: a tiny encoder has fewer blocks than a recipe asks for."""
-    there = len(find_blocks(network))
-    if wanted == EVERYTHING or 0 <= wanted <= there:
-        return wanted
-    if tiny and wanted > there:
-        return there
-    raise PetdataError(
-        f"{name} has {there} blocks: trainable_blocks must be 0 to {there}, or -1 for everything,"
-        f" not {wanted}"
-    )
+def block_count(network: nn.Module, wanted: int) -> int:
+    """`wanted` as it can be had: all blocks where there are fewer (tiny encoders have three)."""
+    if wanted < EVERYTHING:
+        raise PetdataError(f"trainable_blocks must be 0 or more, or -1 for everything: {wanted}")
+    return min(wanted, len(find_blocks(network)))
 
 
 def drawn_from(seed: int | None, build: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

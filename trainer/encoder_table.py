@@ -47,6 +47,7 @@ class VisionEncoderSpec:
     width: int  # of the pooled output
     processor: Mapping[str, Any]
     config: Mapping[str, Any] = field(default_factory=dict)
+    tiny: Mapping[str, Any] = field(default_factory=dict)  # laid over the family's tiny sizes
     processor_hub_id: str | None = None  # the base model, where a repository has no processor
 
 
@@ -61,6 +62,7 @@ class TextEncoderSpec:
     prefix: str = ""
     max_tokens: int = 512
     config: Mapping[str, Any]
+    tokenizer_hub_id: str | None = None  # the base model, where a repository has no tokenizer
 
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -292,6 +294,14 @@ _COMPARISON: dict[str, VisionEncoderSpec] = {
         width=1536,
         processor=_squashed(384, resample=BICUBIC, mean=HALF, std=HALF),
         config={"architecture": "swin_large_patch4_window12_384"},
+        tiny={
+            "architecture": "swin_tiny_patch4_window7_224",
+            "img_size": 64,
+            "window_size": 4,
+            "embed_dim": 16,
+            "depths": (1, 2),
+            "num_heads": (1, 2),
+        },
     ),
     "bioclip": VisionEncoderSpec(
         weights=Weights(hub_id="imageomics/bioclip", pickle_file="open_clip_pytorch_model.bin"),
@@ -413,5 +423,6 @@ TEXT_ENCODERS: Final[Mapping[str, TextEncoderSpec]] = {
         role="released",
         licence="Apache-2.0, trained on PetFace (non-commercial research)",
         inside_larger_model=True,
+        tokenizer_hub_id="intfloat/e5-small-v2",
     ),
 }

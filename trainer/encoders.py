@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from petdata.errors import PetdataError, TryLater, UnknownSource
-from trainer.blocks import EVERYTHING, checked_block_count, drawn_from, find_blocks, freeze_all_but
+from trainer.blocks import EVERYTHING, block_count, drawn_from, find_blocks, freeze_all_but
 from trainer.checkpoint_files import hub_folder, weights_path
 from trainer.encoder_table import (
     PAPER_BLOCKS,
@@ -161,7 +161,7 @@ def load_vision_encoder(  # noqa: PLR0913 - one parameter a choice
             raise PetdataError(
                 f"tiny encoders have random weights: leave out the weights {weights}"
             )
-        network = drawn_from(seed, family.build, {**spec.config, **family.tiny})
+        network = drawn_from(seed, family.build, {**spec.config, **family.tiny, **spec.tiny})
         processor = processor_at(spec.processor, TINY_SIDE)
     elif weights == "random":
         network = drawn_from(seed, family.build, spec.config)
@@ -174,7 +174,7 @@ def load_vision_encoder(  # noqa: PLR0913 - one parameter a choice
         network,
         family,
         processor,
-        trainable_blocks=_checked_count(name, network, spec, trainable_blocks, tiny=tiny),
+        trainable_blocks=_block_count(name, network, spec, trainable_blocks),
         gradient_checkpointing=gradient_checkpointing,
     )
 
@@ -204,9 +204,7 @@ def _base_processor(spec: VisionEncoderSpec) -> Any:
     return found or processor_of(spec.processor)
 
 
-def _checked_count(
-    name: str, network: nn.Module, spec: VisionEncoderSpec, wanted: int | None, *, tiny: bool
-) -> int:
+def _block_count(name: str, network: nn.Module, spec: VisionEncoderSpec, wanted: int | None) -> int:
     if not FAMILIES[spec.family].has_blocks:
         if wanted in (None, 0, EVERYTHING):
             return wanted or 0
@@ -215,4 +213,4 @@ def _checked_count(
             " (frozen) or -1 (everything)"
         )
     default = 0 if spec.role == "comparison" else PAPER_BLOCKS
-    return checked_block_count(name, network, default if wanted is None else wanted, tiny=tiny)
+    return block_count(network, default if wanted is None else wanted)

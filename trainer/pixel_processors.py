@@ -18,7 +18,7 @@ def processor_in(folder: Path) -> Any | None:
     if not (folder / CONFIG_FILE).is_file():
         return None
     try:
-        return AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+        return AutoImageProcessor.from_pretrained(folder)
     except (OSError, ValueError, TypeError, KeyError) as e:
         raise CorruptFile(f"{folder / CONFIG_FILE} is no image processor: {e}") from e
 

@@ -7,6 +7,7 @@ missing, left over or of another shape is an error that lists it.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -156,7 +157,12 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(file: Path) -> dict[str, Tensor]:
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as e:
+        raise CorruptFile(f"{file} holds more than tensors, or is broken: {e}") from e
+    if not isinstance(content, dict):
+        raise CorruptFile(f"{file} holds no table of tensors")
     for key in ("model", "state_dict"):  # a training checkpoint around the weights
         content = content[key] if isinstance(content.get(key), dict) else content
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from petdata.errors import PetdataError, UnknownSource
-from trainer.blocks import EVERYTHING, checked_block_count, drawn_from, find_blocks, freeze_all_but
-from trainer.checkpoint_files import weights_path
+from trainer.blocks import EVERYTHING, block_count, drawn_from, find_blocks, freeze_all_but
+from trainer.checkpoint_files import hub_folder, weights_path
 from trainer.encoder_table import PAPER_BLOCKS, TEXT_ENCODERS, Pooling, TextEncoderSpec
 from trainer.features import TextFeatures
 from trainer.strict_loading import below, read_state, refuse_misfit, without_wrapper
-from trainer.tokenizers import tiny_tokenizer, tokenizer_in
+from trainer.tokenizers import has_tokenizer, tiny_tokenizer, tokenizer_in
 from trainer.transformers_loading import build_transformers, load_transformers, read_config
 
 CLASSES = {
@@ -181,7 +181,7 @@ def load_text_encoder(  # noqa: PLR0913 - one parameter a choice
         path = weights_path(
             spec.weights, "pretrained" if weights == "random" else weights, revision=revision
         )
-        tokenizer = tokenizer_in(path)
+        tokenizer = _tokenizer(spec, path)
         network = (
             drawn_from(seed, _built, spec, spec.config)
             if weights == "random"
@@ -196,7 +196,7 @@ def load_text_encoder(  # noqa: PLR0913 - one parameter a choice
             TINY_TOKENS if tiny else spec.max_tokens,
         ),
         pooling=pooling or spec.pooling,
-        trainable_blocks=checked_block_count(name, network, wanted, tiny=tiny),
+        trainable_blocks=block_count(network, wanted),
         gradient_checkpointing=gradient_checkpointing,
     )
 
@@ -208,6 +208,12 @@ def _built(spec: TextEncoderSpec, sizes: Mapping[str, Any]) -> nn.Module:
 def _tiny_sizes(spec: TextEncoderSpec, tokenizer: Any) -> dict[str, Any]:
     own = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     return {**spec.config, **TINY, **own}
+
+
+def _tokenizer(spec: TextEncoderSpec, path: Path) -> Any:
+    if spec.tokenizer_hub_id is None or has_tokenizer(path):
+        return tokenizer_in(path)
+    return tokenizer_in(hub_folder(spec.tokenizer_hub_id, None))
 
 
 def _loaded(spec: TextEncoderSpec, path: Path) -> nn.Module:

@@ -9,15 +9,22 @@ from typing import Any
 from petdata.errors import CorruptFile
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "tokenizer.model")
 LETTERS = string.ascii_lowercase + string.digits + "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
 
 
+def has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in VOCABULARIES)
+
+
 def tokenizer_in(folder: Path) -> Any:
+    """The tokenizer beside the weights; transformers would make up one without its vocabulary."""
     from transformers import AutoTokenizer
 
-    if not folder.is_dir():
+    if not has_tokenizer(folder):
         raise CorruptFile(
-            f"{folder} is one file: a text encoder needs its folder, with the tokenizer"
+            f"{folder} has no tokenizer ({', '.join(VOCABULARIES)}): give the folder with weights"
+            " and tokenizer"
         )
     try:
         return AutoTokenizer.from_pretrained(folder)
@@ -40,7 +47,7 @@ def tiny_tokenizer() -> Any:
         single="[CLS] $A [SEP]",
         special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="[PAD]",
         unk_token="[UNK]",

@@ -33,7 +33,7 @@ def load_transformers(
     """transformers' own loading, for its renaming of older checkpoints; the report is returned."""
     import transformers
 
-    with _quiet():
+    with quiet():
         network, report = getattr(transformers, model).from_pretrained(
             None,
             config=getattr(transformers, config)(**sizes),
@@ -58,7 +58,7 @@ def read_config(config: str, folder: Path, table: Mapping[str, Any]) -> dict[str
     if not (folder / "config.json").is_file():
         return dict(table)
     try:
-        with _quiet():
+        with quiet():
             settings = getattr(transformers, config).from_pretrained(folder)
     except (OSError, ValueError, TypeError, KeyError) as e:
         raise CorruptFile(f"{folder / 'config.json'} cannot be read as {config}: {e}") from e
@@ -67,7 +67,7 @@ def read_config(config: str, folder: Path, table: Mapping[str, Any]) -> dict[str
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the library's report and progress bar: what did not fit becomes our error."""
     logging: Any = importlib.import_module("transformers.utils.logging")
     before = logging.get_verbosity()

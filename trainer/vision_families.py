@@ -201,10 +201,9 @@ def _read_open_clip_config(folder: Path, table: Config) -> dict[str, Any]:
     file = folder / "open_clip_config.json"
     if not file.is_file():
         return dict(table)
-    try:
-        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["model_cfg"]
-    except (ValueError, KeyError, TypeError) as e:
-        raise CorruptFile(f"{file} is no open_clip configuration: {e!r}") from e
+    config = _json_object(file).get("model_cfg")
+    if not isinstance(config, dict):
+        raise CorruptFile(f"{file} has no model_cfg, where open_clip keeps a network's sizes")
     return config
 
 
@@ -240,8 +239,26 @@ def renamed_efficientnet_lite(network: Any, state: Mapping[str, Tensor]) -> Mapp
     return {names[name]: value for name, value in state.items()}
 
 
-def _table_config(folder: Path, table: Config) -> dict[str, Any]:
-    return dict(table)
+def _read_timm_config(folder: Path, table: Config) -> dict[str, Any]:
+    """timm's own config.json names the architecture; other files of that name say nothing to us."""
+    file = folder / "config.json"
+    found = _json_object(file) if file.is_file() else {}
+    architecture = found.get("architecture")
+    if architecture is None:
+        return dict(table)
+    if not isinstance(architecture, str) or ":" in architecture:  # "hf-hub:..." would download
+        raise CorruptFile(f"{file}: {architecture!r} is no architecture of timm")
+    return {"architecture": architecture, **(found.get("model_args") or {})}
+
+
+def _json_object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise CorruptFile(f"{file} cannot be read: {e}") from e
+    if not isinstance(content, dict):
+        raise CorruptFile(f"{file} holds no JSON object")
+    return content
 
 
 FAMILIES: Final[Mapping[str, VisionFamily]] = {
@@ -305,7 +322,7 @@ FAMILIES: Final[Mapping[str, VisionFamily]] = {
     "timm_vit": VisionFamily(
         build=_timm_network,
         load=_load_timm,
-        read_config=_table_config,
+        read_config=_read_timm_config,
         stem=_timm_vit_stem,
         tail=_timm_vit_tail,
         widths=lambda network: (network.num_features, network.num_features),
@@ -315,7 +332,7 @@ FAMILIES: Final[Mapping[str, VisionFamily]] = {
     "timm_features": VisionFamily(
         build=_timm_network,
         load=_load_timm,
-        read_config=_table_config,
+        read_config=_read_timm_config,
         stem=_grid_tokens,
         tail=_mean_tail,
         widths=lambda network: (network.num_features, network.num_features),
@@ -331,7 +348,7 @@ FAMILIES: Final[Mapping[str, VisionFamily]] = {
     "miewid": VisionFamily(
         build=MiewId,
         load=_load_miewid,
-        read_config=_table_config,
+        read_config=_read_timm_config,
         stem=lambda network, pixels: _grid_tokens(network.backbone, pixels),
         tail=_miewid_tail,
         widths=lambda network: (network.bn.num_features, network.bn.num_features),
