@@ -60,6 +60,10 @@ class Setback:
         return self.status is None or self.status in _WORTH_ANOTHER_TRY
 
 
+class GarbledAnswer(ValueError):
+    """An answer that is not what was asked for: worth asking again."""
+
+
 class HubFailure(PetdataError):
     """The Hub refuses for good: no such repository, no right to write, a bad request."""
 
@@ -129,6 +133,8 @@ class HubSession:
             text = self._clean(str(cause) or type(cause).__name__)
             return Setback(status=None, text=f"connection lost ({text})")
         text = self._clean(str(cause))
+        if isinstance(cause, GarbledAnswer):
+            return Setback(status=DAMAGED, text=text)
         if isinstance(cause, ConnectionError | TimeoutError):  # of hf_xet, which has no own ones
             refused = re.search(r"HTTP status client error \((\d+)", text)
             if refused and "xet-write-token" in text:

@@ -6,6 +6,7 @@ by ranges of bytes, when they are asked for.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ class Photos(Protocol):
     """Reads JPEGs by row of a split. Works in forked processes."""
 
     def read(self, row: int) -> bytes | None:
-        """None for a row without pixels. Raises CorruptFile."""
+        """What has the SHA-256 of the row; None for one without pixels. Raises CorruptFile."""
 
     def fetch(self, rows: Int64Array) -> None:
         """Bring photos near that are not here, many at once. Raises TryLater."""
@@ -60,7 +61,7 @@ class Release:
     name: str
     version: str
     folder: Path  # with all files, or with the metadata of a release on the Hub
-    revision: str | None  # the commit on the Hub; None for a folder
+    revision: str | None  # on the Hub: the commit, or the version that was pulled; else None
     config: str
     manifest: Mapping[str, Any] = field(repr=False)
     workspace: Workspace = field(repr=False)
@@ -116,7 +117,9 @@ class Release:
         table = _read(path, ["config", "identity_id", "identity_group"])
         return table.filter(pc.equal(table["config"], self.config)).drop_columns(["config"])
 
-    def photos(self, split: str) -> tuple[Photos, Int64Array]:
+    def photos(
+        self, split: str, photo_ids: pa.StringArray, sha256: pa.StringArray
+    ) -> tuple[Photos, Int64Array]:
         """What reads the split's photos, and the length of each in bytes: -1 without pixels, 0
         where only reading it would tell.
         """
@@ -135,9 +138,9 @@ class Release:
         ]
         found = np.concatenate(lengths) if lengths else np.empty(0, np.int64)
         if self.hub is not None:
-            return self.hub.photos(paths, indexes), found
+            return self.hub.photos(paths, indexes, (photo_ids, sha256)), found
         reader = PhotoReader([self.folder / path for path in paths], indexes)
-        return _LocalPhotos(reader, np.cumsum([0, *counts])), found
+        return _LocalPhotos(reader, np.cumsum([0, *counts]), sha256), found
 
     def side_table(self, name: str) -> Path:
         """The folder of a table of the release, else of the workspace. Raises PetdataError."""
@@ -157,8 +160,9 @@ class Release:
         if not missing:
             return
         what = "is a recipe" if self.manifest["variant"] == RECIPE else "lacks pixels"
-        here = self.reference if self.hub is None else self.folder.name
-        first = "" if self.hub is None else f"petdata pull {self.reference}, then "
+        here, first = self.reference, ""
+        if self.hub is not None:
+            here, first = f"{self.name}@{self.version}", f"petdata pull {self.reference}, then "
         raise PetdataError(
             f"{self.reference} {what}: {missing:,} photos of {split} have no pixels in "
             f"configuration {self.config}; {first}petdata rehydrate {here} fills them in from this "
@@ -169,13 +173,17 @@ class Release:
 class _LocalPhotos:
     are_remote = False
 
-    def __init__(self, reader: PhotoReader, firsts: Int64Array) -> None:
+    def __init__(self, reader: PhotoReader, firsts: Int64Array, sha256: pa.StringArray) -> None:
         self._reader = reader
+        self._sha256 = sha256
         self._firsts = firsts  # (files + 1,): row of the split that each file begins with
 
     def read(self, row: int) -> bytes | None:
         file = int(np.searchsorted(self._firsts, row, side="right")) - 1
-        return self._reader.read(file, row - int(self._firsts[file]))
+        photo = self._reader.read(file, row - int(self._firsts[file]))
+        if photo is not None and hashlib.sha256(photo).hexdigest() != self._sha256[row].as_py():
+            raise CorruptFile("it does not have its SHA-256: restore the file from a copy")
+        return photo
 
     def fetch(self, rows: Int64Array) -> None:
         """They are here."""
@@ -198,8 +206,10 @@ def open_release(
     if found is not None:
         return _opened(text, found, config, workspace)
     if _ON_THE_HUB.fullmatch(text) and not Path(text).expanduser().exists():
-        from petdata.hub_metadata import open_on_the_hub
+        from petdata.hub_metadata import open_on_the_hub, pulled_folder
 
+        if (pulled := pulled_folder(text, revision, workspace)) is not None:
+            return _opened(text, pulled, config, workspace, revision=pulled.name)
         hub = open_on_the_hub(text, revision, workspace)
         return _opened(text, hub.folder, config, workspace, hub)
     raise PetdataError(
@@ -213,6 +223,7 @@ def _opened(
     config: str,
     workspace: Workspace,
     hub: HubRelease | None = None,
+    revision: str | None = None,
 ) -> Release:
     manifest = read_manifest(folder)
     release = Release(
@@ -220,7 +231,7 @@ def _opened(
         name=manifest["name"],
         version=manifest["version"],
         folder=folder,
-        revision=None if hub is None else hub.commit,
+        revision=revision if hub is None else hub.commit,
         config=config,
         manifest=manifest,
         workspace=workspace,
