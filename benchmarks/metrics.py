@@ -45,12 +45,12 @@ def main() -> None:
         options.photos, options.peer_photos, options.sampled_product = 8_000, 2_000, 1.0
     vectors, labels = drawn_embeddings(options.photos, options.width)
     rank_gallery(vectors[:500], labels[:500])  # compiles
-    score_all_pairs(vectors[:500], labels[:500], exact_up_to=0)
+    score_all_pairs(vectors[:500], labels[:500])
 
     before = peak_mb()
     product_s = bare_product(vectors, options.sampled_product)
     ranking, ranking_s = timed(lambda: rank_gallery(vectors, labels))
-    pairs, pairs_s = timed(lambda: score_all_pairs(vectors, labels, exact_up_to=0))
+    pairs, pairs_s = timed(lambda: score_all_pairs(vectors, labels))
     peak = peak_mb()
     low, high = pairs.equal_error_rate_range
     print(f"{options.photos:,} embeddings of width {options.width}")
@@ -96,7 +96,7 @@ def bare_product(vectors: Floats, share: float) -> float:
 def beside_others(vectors: Floats, labels: Labels) -> dict[str, float]:
     print(f"beside others, {len(vectors):,} embeddings")
     ranking, ranking_s = timed(lambda: rank_gallery(vectors, labels))
-    pairs, pairs_s = timed(lambda: score_all_pairs(vectors, labels, exact_up_to=0))
+    pairs, pairs_s = timed(lambda: score_all_pairs(vectors, labels))
     figures = (ranking.top_k_accuracy(1), ranking.mean_average_precision(), pairs.curve.auc)
     show("petdata", figures, ranking_s + pairs_s)
     ratios = {}

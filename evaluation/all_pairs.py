@@ -1,20 +1,25 @@
 """Verification over all pairs of photos: scores counted in narrow bins, so memory stays flat.
 
-The binned figures are off by no more than `auc_error` and lie, with the exact ones, in
+The binned AUC is off by no more than `auc_error`, and the EER lies, with the exact one, in
 `equal_error_rate_range`: both are worked out from the counts, not estimated.
+
+A bootstrap would need every score for each resample. Intervals come from a jackknife instead: the
+identities are dealt to groups, and the figures worked out without the pairs of each group.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dataset_builder.compiled import compiled
-from evaluation.metrics import IntArray, RocCurve, ScoredPairs
+from evaluation.metrics import BoolArray, FloatArray, IntArray, RocCurve
+from evaluation.significance import Interval, jackknife
 from evaluation.similarity import (
     COLUMNS_AT_A_TIME,
     ROWS_AT_A_TIME,
@@ -24,36 +29,46 @@ from evaluation.similarity import (
     parts,
     unit_vectors,
 )
+from petdata.errors import PetdataError
 
 BINS: Final = 1 << 17  # between -1 and 1: 1.5e-5 wide
-EXACT_UP_TO: Final = 5_000_000  # pairs, whose scores are then kept one by one (45 MB)
+JACKKNIFE_GROUPS: Final = 50  # of identities
+MOST_LISTED: Final = 5_000_000  # pairs: 125 MB
 
 
 @dataclass(frozen=True, eq=False)
 class AllPairs:
     """Every two photos of one gallery that are not duplicates, each pair once."""
 
-    curve: RocCurve
-    same: int  # pairs of one identity
-    other: int
-    binned: bool
+    thresholds: FloatArray  # (B,) lower edges of the bins that are not empty, falling
+    counts: IntArray  # (2, B): pairs of two identities, pairs of one
+    touching: IntArray = field(repr=False)  # (groups, 2, B): those with an identity of the group
+
+    @property
+    def other(self) -> int:
+        return int(self.counts[0].sum())
+
+    @property
+    def same(self) -> int:
+        return int(self.counts[1].sum())
+
+    @cached_property
+    def curve(self) -> RocCurve:
+        """Raises PetdataError where there are not pairs of both kinds."""
+        return self._curve(self.counts)
 
     @cached_property
     def auc_error(self) -> float:
-        """How far the AUC can be from that of the scores themselves; 0 where they were kept.
+        """How far the AUC can be from that of the scores themselves.
 
         Pairs of the two kinds in one bin count as half won, and could all be won or lost.
         """
-        if not self.binned:
-            return 0.0
         same, other = np.diff(self.curve.true_accept_rate), np.diff(self.curve.false_accept_rate)
         return float(np.dot(same, other) / 2)
 
     @cached_property
     def equal_error_rate_range(self) -> tuple[float, float]:
         """Both curves run through the edges of the bin in which they cross."""
-        if not self.binned:
-            return (self.curve.equal_error_rate.rate,) * 2
         accepted, refused = self.curve.false_accept_rate, 1 - self.curve.true_accept_rate
         after = int(np.argmax(refused <= accepted))
         before = after - 1
@@ -62,6 +77,21 @@ class AllPairs:
             float(min(accepted[after], refused[before])),
         )
 
+    def interval(self, figure: Callable[[RocCurve], float]) -> Interval:
+        """95 %, from the delete-a-group jackknife over identities."""
+        return jackknife(figure(self.curve), [figure(curve) for curve in self._without_a_group()])
+
+    def _without_a_group(self) -> Iterator[RocCurve]:
+        for touching in self.touching:
+            try:
+                yield self._curve(self.counts - touching)
+            except PetdataError:  # all pairs of one kind are the group's
+                continue
+
+    def _curve(self, counts: IntArray) -> RocCurve:
+        other, same = np.cumsum(counts, axis=1, dtype=float)
+        return RocCurve.from_accepted(self.thresholds, same, other)
+
 
 def score_all_pairs(  # noqa: PLR0913, columns
     vectors: npt.NDArray[np.floating],
@@ -69,41 +99,70 @@ def score_all_pairs(  # noqa: PLR0913, columns
     *,
     duplicates: IntArray | None = None,
     galleries: IntArray | None = None,
-    exact_up_to: int = EXACT_UP_TO,
     bins: int = BINS,
+    seed: int = 0,
     threads: int | None = None,
 ) -> AllPairs:
     """`vectors`: (N, D) of unit length; pairs of photos of different `galleries` are left out.
 
-    Raises PetdataError where there are not pairs of both kinds.
+    `seed` deals the identities to the groups of the jackknife.
     """
     rows = unit_vectors(vectors)
     numbers = as_groups(labels, len(rows), default="different")
+    identities = int(numbers.max(initial=-1)) + 1
+    groups = min(JACKKNIFE_GROUPS, identities)
+    dealt = np.random.default_rng(seed).permutation(np.arange(identities) % max(groups, 1))
+    columns = _Columns(numbers, as_groups(duplicates, len(rows), default="different"), dealt)
+    galleries = as_groups(galleries, len(rows), default="equal")
+    with Workers(threads) as workers:
+        counts = np.zeros((workers.count, groups + 1, 2, bins), np.int64)
+        for gallery in range(int(galleries.max(initial=-1)) + 1):
+            _count_gallery(rows, columns, np.flatnonzero(galleries == gallery), counts, workers)
+    used = np.flatnonzero(counts[:, -1].any(axis=(0, 1)))[::-1]
+    total = sum((part[:, :, used] for part in counts[1:]), counts[0][:, :, used])
+    return AllPairs(used * (2 / bins) - 1, total[-1], total[:-1])
+
+
+class PairList(NamedTuple):
+    """Every pair with its score, for figures without bins."""
+
+    first: IntArray  # (P,) rows
+    second: IntArray
+    scores: Vectors  # (P,)
+    is_same: BoolArray
+
+
+def list_all_pairs(
+    vectors: npt.NDArray[np.floating],
+    labels: IntArray,
+    *,
+    duplicates: IntArray | None = None,
+    galleries: IntArray | None = None,
+) -> PairList:
+    """What `score_all_pairs` counts, one by one. Raises PetdataError beyond some 3,100 photos."""
+    rows = unit_vectors(vectors)
+    if len(rows) * (len(rows) - 1) // 2 > MOST_LISTED:
+        raise PetdataError(
+            f"{len(rows):,} photos make more than {MOST_LISTED:,} pairs: count them in bins instead"
+        )
+    first, second = np.triu_indices(len(rows), k=1)
     copies = as_groups(duplicates, len(rows), default="different")
     groups = as_groups(galleries, len(rows), default="equal")
-    sizes = np.bincount(groups).astype(np.int64)
-    members: list[IntArray] = [np.flatnonzero(groups == g) for g in range(len(sizes))]
-    if int(np.sum(sizes * (sizes - 1) // 2)) <= exact_up_to:
-        return _exact(rows, numbers, copies, members)
-    with Workers(threads) as workers:
-        counts = np.zeros((workers.count, 2, bins), np.int64)
-        for photos in members:
-            _count_group(rows, numbers, copies, photos, counts, workers)
-    other, same = counts.sum(axis=0)[:, ::-1]
-    used = np.flatnonzero(same + other)
-    lower_edges = (bins - 1 - used) * (2 / bins) - 1
-    same, other = same[used], other[used]
-    curve = RocCurve.from_accepted(lower_edges, np.cumsum(same), np.cumsum(other))
-    return AllPairs(curve, int(same.sum()), int(other.sum()), binned=True)
+    taken = (copies[first] != copies[second]) & (groups[first] == groups[second])
+    first, second = first[taken], second[taken]
+    numbers = np.asarray(labels)
+    scores = (rows @ rows.T)[first, second]
+    return PairList(first, second, scores, numbers[first] == numbers[second])
 
 
-def _count_group(
-    vectors: Vectors,
-    labels: IntArray,
-    duplicates: IntArray,
-    photos: IntArray,
-    counts: IntArray,
-    workers: Workers,
+class _Columns(NamedTuple):
+    labels: IntArray  # (N,)
+    duplicates: IntArray  # (N,)
+    dealt: IntArray  # (identities,) the jackknife group of each
+
+
+def _count_gallery(
+    vectors: Vectors, columns: _Columns, photos: IntArray, counts: IntArray, workers: Workers
 ) -> None:
     for above in parts(len(photos), ROWS_AT_A_TIME):
         one = photos[above]
@@ -111,13 +170,14 @@ def _count_group(
         for beside in parts(len(photos), COLUMNS_AT_A_TIME, start=above.start):
             other = photos[beside]
             similarities = block @ vectors[other].T
-            first = above.start - beside.start  # pair (i, j) where j > i + first
+            first = above.start - beside.start  # pairs (i, j) where j > i + first
 
             def fold(worker: int, begin: int, end: int) -> None:
                 _count_pairs(
                     similarities[begin:end],  # noqa: B023
-                    (labels[one[begin:end]], duplicates[one[begin:end]]),  # noqa: B023
-                    (labels[other], duplicates[other]),  # noqa: B023
+                    columns,
+                    one[begin:end],  # noqa: B023
+                    other,  # noqa: B023
                     first + begin,  # noqa: B023
                     counts[worker],
                 )
@@ -125,36 +185,29 @@ def _count_group(
             workers.share(len(one), fold)
 
 
-def _exact(
-    vectors: Vectors, labels: IntArray, duplicates: IntArray, members: list[IntArray]
-) -> AllPairs:
-    scores, kinds = [np.empty(0, np.float32)], [np.empty(0, bool)]
-    for photos in members:
-        for part in parts(len(photos), 256):
-            one, other = photos[part], photos[part.start :]
-            taken = np.triu(duplicates[one][:, None] != duplicates[other], k=1)
-            scores.append((vectors[one] @ vectors[other].T)[taken])
-            kinds.append((labels[one][:, None] == labels[other])[taken])
-    is_same = np.concatenate(kinds)
-    curve = ScoredPairs(np.concatenate(scores), is_same).curve()
-    return AllPairs(curve, int(is_same.sum()), int((~is_same).sum()), binned=False)
-
-
 @compiled
 def _count_pairs(
     similarities: Vectors,
-    rows: tuple[IntArray, IntArray],  # label and duplicates group of each
-    columns: tuple[IntArray, IntArray],
+    columns: _Columns,
+    rows: IntArray,
+    others: IntArray,
     first: int,
-    counts: IntArray,
+    counts: IntArray,  # (groups + 1, 2, bins), the last of all pairs
 ) -> None:
-    """counts[0] of pairs of two identities, counts[1] of one; bins rise from -1 to 1."""
-    bins = counts.shape[1]
-    for i in range(similarities.shape[0]):
-        label, picture = rows[0][i], rows[1][i]
-        for j in range(max(0, first + i + 1), similarities.shape[1]):
-            if columns[1][j] == picture:
+    total, bins = counts.shape[0] - 1, counts.shape[2]
+    for i in range(len(rows)):
+        label, picture = columns.labels[rows[i]], columns.duplicates[rows[i]]
+        group = columns.dealt[label]
+        for j in range(max(0, first + i + 1), len(others)):
+            row = others[j]
+            if columns.duplicates[row] == picture:
                 continue
             place = int((float(similarities[i, j]) + 1) * (bins / 2))
             place = min(max(place, 0), bins - 1)
-            counts[int(columns[0][j] == label), place] += 1
+            its_label = columns.labels[row]
+            kind = int(its_label == label)
+            its_group = columns.dealt[its_label]
+            counts[total, kind, place] += 1
+            counts[group, kind, place] += 1
+            if its_group != group:
+                counts[its_group, kind, place] += 1
