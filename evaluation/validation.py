@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from evaluation.embeddings import Embeddings
-from evaluation.metrics import FloatArray, ScoredPairs
+from evaluation.metrics import FloatArray, IntArray, RocCurve, ScoredPairs
 from evaluation.pairs import PairRules, VerificationPairs, make_pairs
 from evaluation.retrieval import Ranking, rank_gallery
 from evaluation.significance import RESAMPLES, Interval, bootstrap, bootstrap_means
+from evaluation.similarity import parts
 from petdata.errors import PetdataError
 
 
@@ -18,10 +21,16 @@ def validation_figures(
 ) -> dict[str, float]:
     """Retrieval with each photo left out in turn, among photos of its species; verification on
     pairs under the paper's caps. NAME_low and NAME_high: 95 %, bootstrap over identities.
+
+    A split without matches or without both kinds of pairs lacks the figures that need them, for a
+    run must not end over that; `queries` and `verification_pairs` then are 0.
     """
-    ranking = rank_species(embeddings)
-    named = retrieval_intervals(ranking, resamples=resamples, seed=seed)
-    named |= verification_intervals(embeddings, resamples=resamples, seed=seed)
+    named: dict[str, Interval] = {}
+    ranking, scored = rank_species(embeddings), ScoredSplit.of(embeddings, PairRules(seed=seed))
+    if ranking.has_match.any():
+        named |= retrieval_intervals(ranking, resamples=resamples, seed=seed)
+    if scored.has_both_kinds:
+        named |= verification_intervals(scored, resamples=resamples, seed=seed)
     figures = {name: interval.estimate for name, interval in named.items()}
     for name, interval in named.items():
         figures[f"{name}_low"], figures[f"{name}_high"] = interval.low, interval.high
@@ -30,6 +39,7 @@ def validation_figures(
         "skipped_queries": float(ranking.skipped),
         "gallery_photos": float(ranking.gallery_photos.mean()),
         "gallery_identities": float(ranking.gallery_identities.mean()),
+        "verification_pairs": float(len(scored.pairs)) if scored.has_both_kinds else 0.0,
     }
 
 
@@ -47,15 +57,16 @@ def retrieval_intervals(
     ranking: Ranking, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
     """The gallery stays whole; what is drawn is whose photos are the queries."""
-    if not ranking.has_match.any():
-        ranking.top_k_accuracy(1)  # says what is missing
     matched = ranking.has_match
-    columns: dict[str, FloatArray] = {
-        f"top_{k}_accuracy": ranking.hits(k)[matched].astype(float) for k in (1, 5)
-    }
-    columns["mean_average_precision"] = ranking.average_precision[matched]
+    columns: dict[str, npt.NDArray[np.generic]] = {}
+    for k in (1, 5, 10):
+        columns[f"top_{k}_accuracy"] = ranking.hits(k)
+    columns["mean_average_precision"] = ranking.average_precision
+    for k in (1, 5, 10):
+        columns[f"identity_top_{k}_accuracy"] = ranking.hits(k, "identity")
+    columns["identity_mean_average_precision"] = 1 / np.maximum(ranking.identity_rank, 1)
     found = bootstrap_means(
-        np.stack(list(columns.values()), axis=1),
+        np.stack([column[matched].astype(float) for column in columns.values()], axis=1),
         ranking.labels[matched],
         resamples=resamples,
         seed=seed,
@@ -63,35 +74,70 @@ def retrieval_intervals(
     return dict(zip(columns, found, strict=True))
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredSplit:
+    """Verification pairs of embeddings and their cosines."""
+
+    pairs: VerificationPairs
+    scores: FloatArray  # (P,)
+    identities: int
+    first: IntArray  # (P,) identity of the first photo, numbered
+    second: IntArray
+
+    @classmethod
+    def of(cls, embeddings: Embeddings, rules: PairRules) -> ScoredSplit:
+        pairs = make_pairs(
+            embeddings.photo_ids,
+            embeddings.labels,
+            species=embeddings.species_numbers,
+            duplicates=embeddings.duplicates,
+            rules=rules,
+        )
+        labels = embeddings.labels
+        return cls(
+            pairs,
+            pair_scores(embeddings, pairs),
+            int(labels.max(initial=-1)) + 1,
+            labels[pairs.first],
+            labels[pairs.second],
+        )
+
+    @property
+    def has_both_kinds(self) -> bool:
+        return 0 < int(self.pairs.is_same.sum()) < len(self.pairs)
+
+    def weights(self, drawn: FloatArray) -> FloatArray:
+        """Of the pairs: one of two identities is drawn as often as the two together."""
+        one: FloatArray = drawn[self.first]
+        return np.where(self.pairs.is_same, one, one * drawn[self.second])
+
+
+def verification_figures(curve: RocCurve) -> dict[str, float]:
+    return {
+        "roc_auc": curve.auc,
+        "equal_error_rate": curve.equal_error_rate.rate,
+        "nearest_point_equal_error_rate": curve.equal_error_rate.nearest,
+        "true_accept_rate_at_far_1e-2": curve.at_false_accept_rate(1e-2).true_accept_rate,
+        "true_accept_rate_at_far_1e-3": curve.at_false_accept_rate(1e-3).true_accept_rate,
+    }
+
+
 def verification_intervals(
-    embeddings: Embeddings, *, resamples: int = RESAMPLES, seed: int = 0
+    scored: ScoredSplit, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    pairs = make_pairs(
-        embeddings.photo_ids,
-        embeddings.labels,
-        species=embeddings.species_numbers,
-        duplicates=embeddings.duplicates,
-        rules=PairRules(seed=seed),
-    )
-    scored = ScoredPairs(pair_scores(embeddings, pairs), pairs.is_same)
-    first, second = embeddings.labels[pairs.first], embeddings.labels[pairs.second]
+    sorted_pairs = ScoredPairs(scored.scores, scored.pairs.is_same)
 
-    def figures(weights: npt.NDArray[np.float64]) -> list[float]:
-        # a positive pair is drawn with its identity, a negative one with both of its identities
-        both = np.where(pairs.is_same, weights[first], weights[first] * weights[second])
-        curve = scored.curve(both)
-        return [curve.auc, curve.equal_error_rate.rate]
+    def figures(drawn: FloatArray) -> list[float]:
+        return list(verification_figures(sorted_pairs.curve(scored.weights(drawn))).values())
 
-    identities = int(embeddings.labels.max(initial=-1)) + 1
-    found = bootstrap(figures, identities, resamples=resamples, seed=seed)
-    return dict(zip(("roc_auc", "equal_error_rate"), found, strict=True))
+    found = bootstrap(figures, scored.identities, resamples=resamples, seed=seed)
+    return dict(zip(verification_figures(sorted_pairs.curve()), found, strict=True))
 
 
 def pair_scores(embeddings: Embeddings, pairs: VerificationPairs) -> FloatArray:
     """(P,) cosines."""
     scores = np.empty(len(pairs))
-    for start in range(0, len(pairs), 1 << 16):
-        part = slice(start, start + (1 << 16))
+    for part in parts(len(pairs), 1 << 16):
         one, other = (embeddings.vectors[rows[part]] for rows in (pairs.first, pairs.second))
         scores[part] = np.einsum("pd,pd->p", one, other)
     return scores

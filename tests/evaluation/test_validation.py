@@ -97,6 +97,16 @@ def test_other_photos_are_not_compared() -> None:
         top_1_difference(embeddings(0.5), embeddings(0.5).take(np.arange(99, -1, -1)))
 
 
-def test_a_split_of_single_photos_says_what_is_missing() -> None:
-    with pytest.raises(PetdataError, match="has a match in its gallery"):
-        validation_figures(embeddings(0.5, photos=1))
+def test_what_a_split_cannot_show_is_left_out() -> None:
+    singles = validation_figures(embeddings(0.5, photos=1))
+    assert singles.keys() == {
+        "queries",
+        "skipped_queries",
+        "gallery_photos",
+        "gallery_identities",
+        "verification_pairs",
+    }
+    assert (singles["queries"], singles["skipped_queries"]) == (0, 25)
+    one_animal = validation_figures(embeddings(0.5, identities=1))
+    assert one_animal["top_1_accuracy"] == 1
+    assert "roc_auc" not in one_animal
