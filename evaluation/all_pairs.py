@@ -9,7 +9,7 @@ identities are dealt to groups, and the figures worked out without the pairs of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -77,9 +77,13 @@ class AllPairs:
             float(min(accepted[after], refused[before])),
         )
 
-    def interval(self, figure: Callable[[RocCurve], float]) -> Interval:
-        """95 %, from the delete-a-group jackknife over identities."""
-        return jackknife(figure(self.curve), [figure(curve) for curve in self._without_a_group()])
+    def intervals(self, figures: Callable[[RocCurve], Sequence[float]]) -> list[Interval]:
+        """95 % for each figure, from the delete-a-group jackknife over identities."""
+        without = [figures(curve) for curve in self._without_a_group()]
+        return [
+            jackknife(estimate, [row[place] for row in without])
+            for place, estimate in enumerate(figures(self.curve))
+        ]
 
     def _without_a_group(self) -> Iterator[RocCurve]:
         for touching in self.touching:

@@ -103,7 +103,7 @@ def test_the_interval_is_about_as_wide_as_the_spread_over_samples_of_animals() -
         vectors = rng.normal(size=(100, 6))[labels] + 1.2 * rng.normal(size=(300, 6))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         found = score_all_pairs(vectors, labels, bins=4096)
-        interval = found.interval(lambda curve: curve.auc)
+        (interval,) = found.intervals(lambda curve: [curve.auc])
         aucs.append(interval.estimate)
         reaches.append((interval.high - interval.low) / 2)
     assert np.mean(reaches) / 1.96 == pytest.approx(np.std(aucs), rel=0.3)
@@ -127,4 +127,4 @@ def test_one_identity_has_no_figures() -> None:
     found = score_all_pairs(np.eye(3), np.zeros(3, int))
     assert (found.same, found.other) == (3, 0)
     with pytest.raises(PetdataError, match="pairs of one identity and pairs of two"):
-        found.interval(lambda curve: curve.auc)
+        found.intervals(lambda curve: [curve.auc])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from scattered import scattered
 
 from evaluation.embeddings import Embeddings, numbered
 from evaluation.metrics import equal_error_rate, roc_auc
@@ -15,24 +15,8 @@ from evaluation.validation import top_1_difference, validation_figures
 from petdata.errors import PetdataError
 
 
-def embeddings(noise: float, *, identities: int = 25, photos: int = 4, seed: int = 0) -> Embeddings:
-    """Photos scattered around a point for each animal."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(identities), photos)
-    vectors = rng.normal(size=(identities, 8))[labels]
-    vectors = vectors + noise * rng.normal(size=vectors.shape)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Embeddings(
-        vectors=vectors.astype(np.float32),
-        identity_ids=pa.array([f"pet911/rl{label:03}" for label in labels]),
-        photo_ids=pa.array([f"pet911/rl{label:03}/{n:03}" for n, label in enumerate(labels)]),
-        species=pa.array(np.where(labels % 2, "cat", "dog")),
-        sha256=pa.array([f"{n:064x}" for n in range(len(labels))]),
-    )
-
-
 def test_figures_are_those_of_the_parts() -> None:
-    photos = embeddings(0.8)
+    photos = scattered(0.8)
     figures = validation_figures(photos, resamples=50)
     cats = numbered(photos.species) == 0
     hits, queries = 0, 0
@@ -53,7 +37,7 @@ def test_figures_are_those_of_the_parts() -> None:
 
 
 def test_intervals_hold_the_estimates_and_shrink_with_identities() -> None:
-    few, many = (validation_figures(embeddings(0.8, identities=n)) for n in (20, 180))
+    few, many = (validation_figures(scattered(0.8, identities=n)) for n in (20, 180))
     for name in ("top_1_accuracy", "top_5_accuracy", "mean_average_precision", "roc_auc"):
         for figures in (few, many):
             assert figures[f"{name}_low"] <= figures[name] <= figures[f"{name}_high"]
@@ -62,9 +46,9 @@ def test_intervals_hold_the_estimates_and_shrink_with_identities() -> None:
 
 
 def test_a_perfect_and_a_collapsed_encoder() -> None:
-    perfect = validation_figures(embeddings(0.0), resamples=20)
+    perfect = validation_figures(scattered(0.0), resamples=20)
     assert [perfect[n] for n in ("top_1_accuracy", "roc_auc", "equal_error_rate")] == [1, 1, 0]
-    labels = embeddings(0.0)
+    labels = scattered(0.0)
     collapsed = Embeddings(
         vectors=np.tile(labels.vectors[:1], (100, 1)),
         identity_ids=labels.identity_ids,
@@ -75,7 +59,7 @@ def test_a_perfect_and_a_collapsed_encoder() -> None:
 
 
 def test_the_paired_difference_is_that_of_a_slow_loop() -> None:
-    before, after = embeddings(1.2), embeddings(0.6)
+    before, after = scattered(1.2), scattered(0.6)
     found = top_1_difference(after, before, resamples=100, seed=5)
     hits = []
     for photos in (before, after):
@@ -94,11 +78,11 @@ def test_the_paired_difference_is_that_of_a_slow_loop() -> None:
 
 def test_other_photos_are_not_compared() -> None:
     with pytest.raises(PetdataError, match="the same photos"):
-        top_1_difference(embeddings(0.5), embeddings(0.5).take(np.arange(99, -1, -1)))
+        top_1_difference(scattered(0.5), scattered(0.5).take(np.arange(99, -1, -1)))
 
 
 def test_what_a_split_cannot_show_is_left_out() -> None:
-    singles = validation_figures(embeddings(0.5, photos=1))
+    singles = validation_figures(scattered(0.5, photos=1))
     assert singles.keys() == {
         "queries",
         "skipped_queries",
@@ -107,6 +91,6 @@ def test_what_a_split_cannot_show_is_left_out() -> None:
         "verification_pairs",
     }
     assert (singles["queries"], singles["skipped_queries"]) == (0, 25)
-    one_animal = validation_figures(embeddings(0.5, identities=1))
+    one_animal = validation_figures(scattered(0.5, identities=1))
     assert one_animal["top_1_accuracy"] == 1
     assert "roc_auc" not in one_animal
