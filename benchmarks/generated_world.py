@@ -47,7 +47,7 @@ class Part:
     photos: int
     photo_bytes: int = 0  # of each; 0: rows without pixels
     thumbnails: bool = True
-    per_shard: int = 100_000
+    per_shard: int = 1_677
     seed: int = 0
     first_identity: int = 0
     first_shard: int = 0
@@ -56,7 +56,7 @@ class Part:
 def write_world(
     root: Path, photos: int, *, photo_bytes: int = 0, thumbnails: bool = True, seed: int = 0
 ) -> None:
-    per_shard = max(1, 64 * 2**20 // photo_bytes) if photo_bytes else 100_000
+    per_shard = max(1, 64 * 2**20 // (photo_bytes or 40_000))
     for source, share in SHARES.items():
         write_part(
             root,

@@ -150,15 +150,14 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
     known = _known_files(workspace, say)
     writer = FileWriter(plan, published)
     data: dict[str, WrittenFile] = {}
-    linked = 0
     say(f"writing {len(planned):,} files, {sum(f.bytes for f in planned) / 1e9:,.2f} GB of JPEG")
+    fresh = [file for file in planned if file.fingerprint not in known]
     for file in planned:
         if file.fingerprint in known:
             path, data[file.path] = known[file.fingerprint]
             link_or_copy(path, beside / file.path)
-            linked += 1
-        else:
-            data[file.path] = writer.write(file, beside / file.path)
+    written = writer.write_all((file, beside / file.path) for file in fresh)
+    data |= {file.path: entry for file, entry in zip(fresh, written, strict=True)}
     say("writing metadata, card and manifest")
     configs = configs_of(plan.rows.levels)
     write_table(attrition_table(plan, published), beside / "metadata" / "attrition.parquet")
@@ -204,8 +203,8 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
     return Built(
         folder=target,
         manifest=manifest,
-        written=len(planned) - linked,
-        linked=linked,
+        written=len(fresh),
+        linked=len(planned) - len(fresh),
         is_new=True,
     )
 

@@ -165,7 +165,7 @@ class _Search:
         """Ranges of keys of about equal cost: (first, end, flip, question) to begin at."""
         sizes = np.diff(self.table.starts)
         asked = sizes if self.questions is None else np.diff(self.questions.starts)
-        cost = np.cumsum(_costs(sizes, asked, self.radii[self.chunk])[-1])
+        cost = np.cumsum(_costs(sizes, self.radii[self.chunk])[-1] * asked)
         inner = np.searchsorted(cost, np.linspace(0, cost[-1], _TASKS + 1)[1:-1])
         ends = np.unique(np.append(inner + 1, _KEYS))
         for first, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
@@ -189,26 +189,34 @@ def _flips(radius: int) -> NDArray[np.uint16]:
     return words[np.bitwise_count(words) <= radius]
 
 
-def _costs(sizes: Counts, asked: Counts, radius: int) -> NDArray[np.float64]:
-    """(radius + 1, 65536): cost of the questions of each key at radius 0, 1, ..."""
-    shells = np.zeros((radius + 1, _KEYS))  # of what stands at just that distance from a key
-    shells[0] = sizes + _COST_OF_A_VISIT
-    for bit in range(_CHUNK_BITS):
-        halves = shells.reshape(radius + 1, -1, 2, 1 << bit)  # keys without the bit, and with it
-        halves[1:] += halves[:-1, :, ::-1].copy()
-    return np.cumsum(shells, axis=0) * asked
-
-
 def _cheapest_radii(spread: Hashes, asked: Hashes, bits: int) -> tuple[int, ...]:
     """One for each chunk, -1 to leave it out; sum(radius + 1) = bits + 1."""
     most = min(bits // 2 + 1, _CHUNK_BITS)  # enough even without two of the chunks
     costs = np.zeros((_CHUNKS, most + 2))  # [:, radius + 1]
     for chunk in range(_CHUNKS):
         sizes, questions = _bucket_sizes(spread, chunk), _bucket_sizes(asked, chunk)
-        costs[chunk, 1:] = _costs(sizes, questions, most).sum(axis=1)
+        costs[chunk, 1:] = _costs(sizes, most) @ questions.astype(np.float64)
         costs[chunk, 1:] += _COST_OF_A_TABLE * (len(spread) + len(asked))
-    choices = [c for c in product(range(-1, most + 1), repeat=_CHUNKS) if sum(c) + _CHUNKS > bits]
+    options = range(-1, most + 1)
+    choices = [c for c in product(options, repeat=_CHUNKS) if sum(c) + _CHUNKS == bits + 1]
     return min(choices, key=lambda radii: sum(costs[c, r + 1] for c, r in enumerate(radii)))
+
+
+@compiled
+def _costs(sizes: Counts, radius: int) -> NDArray[np.float64]:
+    """(radius + 1, 65536): cost of one question of each key at radius 0, 1, ..."""
+    shells = np.zeros((radius + 1, 65536))  # of what stands at just that distance from a key
+    shells[0] = sizes + _COST_OF_A_VISIT
+    for bit in range(16):
+        step = 1 << bit
+        for r in range(radius, 0, -1):
+            for start in range(0, 65536, 2 * step):
+                for key in range(start, start + step):
+                    shells[r, key] += shells[r - 1, key + step]
+                    shells[r, key + step] += shells[r - 1, key]
+    for r in range(radius):
+        shells[r + 1] += shells[r]
+    return shells
 
 
 @compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from dataset_builder.appearances import NO_MATCHES, Indices, Matches
 from dataset_builder.detection_power import detection_power
+from dataset_builder.hamming_join import available_cores
 from dataset_builder.hash_variants import hash_variants
 from dataset_builder.inputs import Rows
 from dataset_builder.near_duplicates import Pictures, near_duplicates
@@ -35,8 +37,7 @@ class ThumbnailMatcher:
     def __init__(self, rows: Rows, scratch: Path) -> None:
         self.rows = rows
         self.path = scratch / "thumbnails"
-        self._thumbnails: NDArray[np.uint8] | None = None
-        self._hashes: NDArray[np.uint64] | None = None
+        self._gathered: tuple[NDArray[np.uint8], NDArray[np.uint64]] | None = None
 
     def __call__(self, first: Indices, second: Indices | None, bits: int) -> Matches:
         if not len(first) or (second is not None and not len(second)):
@@ -50,35 +51,34 @@ class ThumbnailMatcher:
         return Matches(first[one], (first if second is None else second)[other])
 
     def _pictures(self, chosen: Indices) -> Pictures:
-        return Pictures(self.hashes[chosen], cast(Any, _Chosen(self.thumbnails, chosen)))
+        if self._gathered is None:
+            self._gathered = self._gather()
+        thumbnails, hashes = self._gathered
+        return Pictures(hashes[chosen], cast(Any, _Chosen(thumbnails, chosen)))
 
-    @property
-    def hashes(self) -> NDArray[np.uint64]:
-        """(rows, 4): see hash_variants."""
-        if self._hashes is None:
-            self._hashes = hash_variants(self.rows.phash, self.thumbnails)
-        return self._hashes
-
-    @property
-    def thumbnails(self) -> NDArray[np.uint8]:
-        """(rows, 1024) gray levels, in the order of the rows."""
-        if self._thumbnails is None:
-            self._thumbnails = self._gather()
-        return self._thumbnails
-
-    def _gather(self) -> NDArray[np.uint8]:
-        shape = (max(1, len(self.rows)), THUMBNAIL_BYTES)
+    def _gather(self) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        """(rows, 1024) gray levels and (rows, 4) hash variants, in the order of the rows."""
+        rows = self.rows
+        shape = (max(1, len(rows)), THUMBNAIL_BYTES)
         with storing(self.path), self.path.open("wb") as empty:
             # On a full disk a page that is first written in memory would end the process.
             os.posix_fallocate(empty.fileno(), 0, shape[0] * THUMBNAIL_BYTES)
-        gathered = np.memmap(self.path, np.uint8, "r+", shape=shape)
-        order = np.argsort(self.rows.file, kind="stable")
-        bounds = np.searchsorted(self.rows.file[order], np.arange(len(self.rows.files) + 1))
-        for number, file in enumerate(self.rows.files):
+        thumbnails = np.memmap(self.path, np.uint8, "r+", shape=shape)
+        hashes = np.empty((len(rows), 4), np.uint64)
+        order = np.argsort(rows.file, kind="stable")
+        bounds = np.searchsorted(rows.file[order], np.arange(len(rows.files) + 1))
+
+        def gather(number: int) -> None:
             chosen = order[bounds[number] : bounds[number + 1]]
             if len(chosen):
-                gathered[chosen] = read_thumbnails(file.path)[self.rows.row[chosen]]
-        return gathered
+                found = read_thumbnails(rows.files[number].path)[rows.row[chosen]]
+                thumbnails[chosen] = found
+                hashes[chosen] = hash_variants(rows.phash[chosen], found)
+
+        with ThreadPoolExecutor(available_cores()) as pool:
+            for _ in pool.map(gather, range(len(rows.files))):
+                pass
+        return thumbnails, hashes
 
 
 class _Chosen:
@@ -98,9 +98,10 @@ class _Chosen:
 def read_thumbnails(path: Path) -> NDArray[np.uint8]:
     """(rows, 1024) gray levels of a shard; zeros where a row has none. Raises CorruptFile."""
     try:
-        column = pq.read_table(path, columns=["thumbnail"], partitioning=None)["thumbnail"]
+        table = pq.read_table(path, columns=["thumbnail"], use_threads=False, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise CorruptFile(f"{path}: {error}: restore it from a copy") from error
+    column = table["thumbnail"]
     found = np.zeros((len(column), THUMBNAIL_BYTES), np.uint8)
     start = 0
     for chunk in column.chunks:

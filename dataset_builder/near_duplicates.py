@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_builder.borders import find_borders, without_borders
+from dataset_builder.compiled import compiled
 from dataset_builder.hamming_join import available_cores, hamming_join
 from dataset_builder.hash_variants import (
     BORDERLESS,
@@ -132,9 +133,22 @@ class _Entries:
 
 
 def _entries(hashes: Hashes, columns: tuple[int, ...]) -> _Entries:
-    chosen = hashes[:, columns]
-    row, which = np.nonzero(chosen)
-    return _Entries(chosen[row, which], row, np.array(columns)[which])
+    size = sum(int(np.count_nonzero(hashes[:, column])) for column in columns)
+    entries = _Entries(
+        np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
+    )
+    _enter(hashes, np.array(columns), entries.hash, entries.row, entries.column)
+    return entries
+
+
+@compiled
+def _enter(hashes: Hashes, columns: Numbers, hash_: Hashes, row: Numbers, column: Numbers) -> None:
+    place = 0
+    for n in range(len(hashes)):
+        for which in columns:
+            if hashes[n, which] != 0:
+                hash_[place], row[place], column[place] = hashes[n, which], n, which
+                place += 1
 
 
 def _bits_apart(one: Hashes, other: Hashes, way: int) -> NDArray[np.uint8]:

@@ -6,9 +6,12 @@ import hashlib
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -16,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.appearances import Indices
+from dataset_builder.hamming_join import available_cores
 from dataset_builder.inputs import PRIVATE, TEXTS, Rows
 from dataset_builder.layout import PlannedFile
 from dataset_builder.plan import Plan
@@ -47,18 +51,31 @@ class FileWriter:
         self.published = published
         self.reader = PhotoReader([file.path for file in plan.rows.files])
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
+        self._reading = Lock()
         self._private = np.array([level.is_private(plan.options) for level in plan.rows.levels])
+
+    def write_all(self, files: Iterable[tuple[PlannedFile, Path]]) -> Iterator[WrittenFile]:
+        """In the order given; some at a time, since a disk is slow to say that all is there."""
+        with ThreadPoolExecutor(available_cores() + 1) as pool:
+            waiting = [pool.submit(self.write, planned, path) for planned, path in files]
+            try:
+                for future in waiting:
+                    yield future.result()
+            finally:
+                for future in waiting:
+                    future.cancel()
 
     def write(self, planned: PlannedFile, path: Path) -> WrittenFile:
         """Raises CorruptFile, naming the shard, where its pixels are not what they were."""
         make_folder(path.parent)
+        pixels = _Pixels()
         with whole_file(path) as file:
             hashing = _HashingFile(file)
             with storing(path):
                 writer = pq.ParquetWriter(pa.PythonFile(hashing, "w"), SHARD_SCHEMA, **LAYOUT)
             try:
                 for part in _row_groups(self.plan.rows, planned.rows):
-                    table = self._table(part)
+                    table = self._table(part, pixels)
                     with storing(path):
                         writer.write_table(table, row_group_size=len(part))
                 with storing(path):
@@ -73,7 +90,7 @@ class FileWriter:
             fingerprint=planned.fingerprint,
         )
 
-    def _table(self, part: Indices) -> pa.Table:
+    def _table(self, part: Indices, pixels: _Pixels) -> pa.Table:
         rows = self.plan.rows
         columns = self._columns_of(part)
         ids = [self.published[identity] for identity in rows.identity[part].tolist()]
@@ -82,7 +99,7 @@ class FileWriter:
         replaced: dict[str, Any] = {
             "photo_id": pa.array(photo_ids, pa.string()),
             "identity_id": pa.array(ids, pa.string()),
-            "image": self._images(part, photo_ids, hashes),
+            "image": self._images(part, pixels, photo_ids, hashes),
         }
         hidden = pa.array(self._private[rows.level[part]])
         for name in PRIVATE:
@@ -100,16 +117,23 @@ class FileWriter:
         """The rows' columns but for the pixels, in the order asked for."""
         rows = self.plan.rows
         files, places = rows.file[part], rows.row[part]
+        numbers = np.unique(files)
+        if len(numbers) == 1:
+            return self._shard(int(numbers[0])).take(pa.array(places)).combine_chunks()
         order = np.argsort(files, kind="stable")
         tables = [
             self._shard(int(number)).take(pa.array(places[order][files[order] == number]))
-            for number in np.unique(files)
+            for number in numbers
         ]
         back = np.empty(len(part), np.int64)
         back[order] = np.arange(len(part))
         return pa.concat_tables(tables).combine_chunks().take(pa.array(back))
 
     def _shard(self, number: int) -> pa.Table:
+        with self._reading:
+            return self._read_shard(number)
+
+    def _read_shard(self, number: int) -> pa.Table:
         if number in self._tables:
             self._tables.move_to_end(number)
             return self._tables[number]
@@ -123,20 +147,42 @@ class FileWriter:
             self._tables.popitem(last=False)
         return table
 
-    def _images(self, part: Indices, photo_ids: Sequence[str], hashes: Sequence[str]) -> pa.Array:
+    def _images(
+        self, part: Indices, pixels: _Pixels, photo_ids: Sequence[str], hashes: Sequence[str]
+    ) -> pa.Array:
         rows = self.plan.rows
-        jpegs = []
-        for index, sha256 in zip(part.tolist(), hashes, strict=True):
+        room = pixels.room(rows.bytes[part])
+        for index, sha256, place in zip(part.tolist(), hashes, room, strict=True):
             file, row = int(rows.file[index]), int(rows.row[index])
             jpeg = self.reader.read(file, row)
-            if jpeg is None or hashlib.sha256(jpeg).hexdigest() != sha256:
+            whole = jpeg is not None and len(jpeg) == len(place)
+            if jpeg is None or not whole or hashlib.sha256(jpeg).hexdigest() != sha256:
                 path = rows.files[file].path
                 raise _corrupt(path, f"row {row}: the photo is not the one that was collected")
-            jpegs.append(jpeg)
+            place[:] = jpeg
         paths = [f"{photo_id}.jpg" for photo_id in photo_ids]
         return pa.StructArray.from_arrays(
-            [pa.array(jpegs, pa.binary()), pa.array(paths, pa.string())], fields=list(IMAGE_TYPE)
+            [pixels.array, pa.array(paths, pa.string())], fields=list(IMAGE_TYPE)
         )
+
+
+class _Pixels:
+    """JPEGs of one row group at a time, in memory that the next one takes over."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+        self.array = pa.array([], pa.binary())
+
+    def room(self, sizes: Indices) -> Iterator[memoryview]:
+        """Where each JPEG of the next array belongs, which is whole when all are there."""
+        ends = np.cumsum(sizes)
+        if len(self._memory) < ends[-1]:
+            self._memory = bytearray(int(ends[-1] * 5 // 4))
+        offsets = np.r_[0, ends].astype(np.int32)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._memory)]
+        self.array = pa.Array.from_buffers(pa.binary(), len(sizes), buffers)
+        places = memoryview(self._memory)
+        return (places[a:b] for a, b in pairwise(offsets.tolist()))
 
 
 class _HashingFile:
