@@ -156,7 +156,7 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         if file.fingerprint in known:
             path, data[file.path] = known[file.fingerprint]
             link_or_copy(path, beside / file.path)
-    written = writer.write_all((file, beside / file.path) for file in fresh)
+    written = writer.write_all([(file, beside / file.path) for file in fresh])
     data |= {file.path: entry for file, entry in zip(fresh, written, strict=True)}
     say("writing metadata, card and manifest")
     configs = configs_of(plan.rows.levels)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -54,8 +54,11 @@ class FileWriter:
         self._reading = Lock()
         self._private = np.array([level.is_private(plan.options) for level in plan.rows.levels])
 
-    def write_all(self, files: Iterable[tuple[PlannedFile, Path]]) -> Iterator[WrittenFile]:
+    def write_all(self, files: Sequence[tuple[PlannedFile, Path]]) -> Iterator[WrittenFile]:
         """In the order given; some at a time, since a disk is slow to say that all is there."""
+        if len(files) == 1:
+            yield self.write(*files[0])
+            return
         with ThreadPoolExecutor(available_cores() + 1) as pool:
             waiting = [pool.submit(self.write, planned, path) for planned, path in files]
             try:
