@@ -63,8 +63,11 @@ def _null_if_empty(column: pa.DictionaryArray) -> pa.Array:
 
 
 def _taken(values: Sequence[str], numbers: Any, null: Any = None) -> pa.Array:
-    indices = pa.array(np.maximum(np.asarray(numbers, np.int32), 0), mask=null)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(values), pa.string()))
+    # Of a value that stands in a dictionary twice, pyarrow 26 writes out unset memory.
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    place_of = np.array([places[value] for value in values], np.int32)
+    indices = pa.array(place_of[np.maximum(np.asarray(numbers, np.int32), 0)], mask=null)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(places), pa.string()))
 
 
 def groups_table(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from plans import Shown, groups, matcher, plan, plan_of
 
 from dataset_builder.appearances import alike
+from dataset_builder.metadata import attrition_table
 from dataset_builder.splits import is_validation, leaks_left
 
 
@@ -281,3 +282,16 @@ def test_the_order_of_inputs_does_not_matter(photos: list[Shown], order: object)
     shuffled = list(photos)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
     assert plan(photos) == plan(shuffled)
+
+
+def test_no_dictionary_has_a_value_twice() -> None:
+    """Else pyarrow would write whatever stood in memory before into the file."""
+    petface = [
+        Shown(f"petface/cat-{n}", f"p{n}", split) for n, split in enumerate(["train", "val"])
+    ]
+    made, _ = plan_of([Shown("pet911/1", "a"), *petface])
+    table = attrition_table(made, made.rows.identities)
+    assert table["source"].to_pylist() == ["pet911", "petface", "petface"]
+    for name in table.column_names[1:]:
+        values = table[name].combine_chunks().dictionary.to_pylist()
+        assert len(values) == len(set(values)), name
