@@ -9,7 +9,8 @@ PetdataError                  exit code 1
 ├── UnknownSource             no source of that name
 ├── StorageFailure            the disk is full or broken; what is committed stays resumable
 ├── MarkupChanged             the site no longer looks as the parser expects
-└── crawlers.pages.PageNotUnderstood   one page is not what its address promises; it lives there
+├── crawlers.pages.PageNotUnderstood   one page is not what its address promises; it lives there
+└── trainer.strict_loading.CheckpointMismatch   weights do not fit a network; it lives there
 """
 
 from __future__ import annotations

@@ -18,6 +18,9 @@ WANTED = [
     "model.safetensors",
     "model-*-of-*.safetensors",
     "open_clip_model.safetensors",
+    "vision/model.safetensors",  # these as petdata export writes them
+    "text/model.safetensors",
+    "fusion.safetensors",
 ]
 
 

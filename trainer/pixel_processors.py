@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,22 @@ CONFIG_FILE = "preprocessor_config.json"
 
 def processor_in(folder: Path) -> Any | None:
     """The processor that lies beside the weights; None where there is none."""
-    from transformers import AutoImageProcessor
+    import transformers
 
     if not (folder / CONFIG_FILE).is_file():
         return None
     try:
-        return AutoImageProcessor.from_pretrained(folder)
-    except (OSError, ValueError, TypeError, KeyError) as e:
+        # Beside a config.json of timm's, AutoImageProcessor would follow that one instead.
+        said = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        name = said.get("image_processor_type", "") if _is_of_timm(folder) else ""
+        return getattr(transformers, name or "AutoImageProcessor").from_pretrained(folder)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as e:
         raise CorruptFile(f"{folder / CONFIG_FILE} is no image processor: {e}") from e
+
+
+def _is_of_timm(folder: Path) -> bool:
+    config = folder / "config.json"
+    return config.is_file() and "architecture" in json.loads(config.read_text(encoding="utf-8"))
 
 
 def processor_of(values: Mapping[str, Any]) -> Any:

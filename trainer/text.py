@@ -35,9 +35,8 @@ TINY = {
     "intermediate_size": 64,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
-    "max_position_embeddings": 130,  # XLM-RoBERTa's positions begin behind its padding id
+    "max_position_embeddings": 130,
 }
-TINY_TOKENS = 128
 
 
 @dataclass(frozen=True)
@@ -193,12 +192,19 @@ def load_text_encoder(  # noqa: PLR0913 - one parameter a choice
         Tokenize(
             tokenizer,
             spec.prefix if prefix is None else prefix,
-            TINY_TOKENS if tiny else spec.max_tokens,
+            min(spec.max_tokens, _longest_text(network)),
         ),
         pooling=pooling or spec.pooling,
         trainable_blocks=block_count(network, wanted),
         gradient_checkpointing=gradient_checkpointing,
     )
+
+
+def _longest_text(network: Any) -> int:
+    """Tokens that it has positions for; XLM-RoBERTa's begin behind its padding id."""
+    config = _config(network)
+    skipped = config.pad_token_id + 1 if config.model_type == "xlm-roberta" else 0
+    return int(config.max_position_embeddings - skipped)
 
 
 def _built(spec: TextEncoderSpec, sizes: Mapping[str, Any]) -> nn.Module:
