@@ -18,6 +18,8 @@ from huggingface_hub.hf_api import RepoFile
 
 from dataset_builder.hub_files import LocalFile, local_files
 from dataset_builder.recipe import restricted_sources, write_recipe
+from dataset_builder.scratch import scratch_folder
+from dataset_builder.verify_takedowns import refuse_taken_down
 from petdata.errors import PetdataError
 from petdata.hub_session import (
     DATASET,
@@ -32,6 +34,7 @@ from petdata.hub_session import (
 from petdata.manifest import MANIFEST, read_manifest
 from petdata.side_tables import FOLDER as SIDE_TABLES
 from petdata.sources import SOURCES, Source
+from petdata.workspace import Workspace
 
 # Of a repository these are the release's: what is there and not in it goes. All else is left alone.
 OWN_FOLDERS: Final = ("data", "metadata", SIDE_TABLES)
@@ -65,15 +68,20 @@ def push(
     options: PushOptions = PushOptions(),
     *,
     sources: Mapping[str, Source] = SOURCES,
+    workspace: Workspace | None = None,
     say: Say = lambda line: None,
 ) -> Pushed:
     """Publish a release as `vX.Y.Z` of a dataset repository, which is made where there is none.
 
     Killed or failed it can be run again and sends only what is missing. Raises PetdataError, and
     TryLater where waiting helps; main then shows the former release or this one, never a mixture.
+    A release with photos that `workspace` has taken down since is refused.
     """
     check_repo_id(repo_id)
     manifest = read_manifest(release)
+    if workspace is not None:
+        for line in refuse_taken_down(workspace, release, manifest):
+            say(f"not checked: {line}")
     session = HubSession(
         repo_id=repo_id,
         token=options.token,
@@ -89,7 +97,8 @@ def push(
         )
     restricted = restricted_sources(manifest, sources)
     withheld = () if options.include_restricted else restricted
-    with _variant(release, manifest, withheld, sources) as (folder, published):
+    scratch = workspace.root / "cache" if workspace else Path(tempfile.gettempdir())
+    with _variant(release, manifest, withheld, sources, scratch) as (folder, published):
         files = local_files(folder, published)
         tag = f"v{published['version']}"
         must_be_private = bool(restricted) and options.include_restricted
@@ -131,12 +140,13 @@ def _variant(
     manifest: Mapping[str, Any],
     withheld: tuple[str, ...],
     sources: Mapping[str, Source],
+    scratch: Path,
 ) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     if not withheld:
         yield release, manifest
         return
-    with tempfile.TemporaryDirectory(prefix="petdata-recipe-") as name:
-        yield Path(name), write_recipe(release, manifest, withheld, sources, Path(name))
+    with scratch_folder(scratch, "petdata-recipe-") as folder:
+        yield folder, write_recipe(release, manifest, withheld, sources, folder)
 
 
 def _publish(

@@ -25,6 +25,7 @@ def push_and_print(release: str, repo_id: str, options: PushOptions) -> None:
         repo_id,
         options,
         sources=known_sources(workspace),
+        workspace=workspace,
         say=_console(stderr=True).print,
     )
     out = _console()

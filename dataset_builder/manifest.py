@@ -16,12 +16,13 @@ import numpy as np
 from dataset_builder.inputs import logical_digest
 from dataset_builder.layout import PlannedFile
 from dataset_builder.options import PETFACE, BuildOptions, Level
-from dataset_builder.plan import Plan
+from dataset_builder.plan import SPLITS, Plan
 from dataset_builder.writing import WrittenFile
 from petdata import __version__
 from petdata.errors import CorruptFile
-from petdata.manifest import FORMAT
+from petdata.manifest import FORMAT, MANIFEST
 from petdata.records import SCHEMA_VERSION
+from petdata.side_table_kinds import NAME
 
 TOOLS: Final = ("pyarrow", "duckdb", "numpy")
 
@@ -123,5 +124,24 @@ def read_revoked(release: Path) -> list[str]:
 
 
 def tables_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Side table -> what the manifest says of it, by name; older releases say nothing."""
-    return dict(sorted(manifest.get("side_tables", {}).items()))
+    """Side table -> what the manifest says of it, by name; older releases say nothing.
+
+    Raises CorruptFile for what no build writes.
+    """
+    try:
+        tables = dict(sorted(manifest.get("side_tables", {}).items()))
+        for name, table in tables.items():
+            is_right = NAME.fullmatch(name) and set(table["splits"]) <= set(SPLITS)
+            if not is_right or not all(map(_are_paths, table["splits"].values())):
+                raise ValueError(f"side table {name}")
+            for key in ("kind", "producer", "rows", "without"):
+                table[key]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFile(
+            f"{MANIFEST} says of its side tables what no build writes ({error!r})"
+        ) from error
+    return tables
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(path, str) for path in value)

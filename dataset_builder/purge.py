@@ -19,6 +19,7 @@ import duckdb
 from dataset_builder.build import read_purged
 from dataset_builder.pseudonyms import key_path, pseudonym, read_key
 from dataset_builder.purge_leftovers import purge_leftovers
+from dataset_builder.verification_pairs import forget_pairs, pairs_path
 from dataset_builder.versions import retire_version
 from petdata.errors import CorruptFile, StorageFailure
 from petdata.inspection import collected_sources
@@ -57,6 +58,8 @@ def purge(workspace: Workspace, entry: Takedown, say: Say = lambda line: None) -
     retired, linked = _retire_releases(workspace, condemned)
     say("purging caches, pages and logs")
     removed, left = purge_leftovers(workspace, condemned, published_names(workspace, condemned))
+    if pairs := forget_pairs(workspace, condemned):
+        removed.append(f"{pairs_path(workspace)}: {pairs:,} pairs no longer name it")
     return Purged(
         entry=entry,
         photos=sum(size is not None for size in condemned.hashes.values()),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -93,22 +94,28 @@ def _purge_table(path: Path, condemned: Condemned, names: Sequence[str]) -> list
         raise CorruptFile(
             f"{path}: whether it names what is to go cannot be told ({error}): mend or delete it"
         ) from error
-    going = pa.array([False] * len(table))
+    own = pa.array(list(names), pa.string())
+    going = pa.array(np.zeros(len(table), np.bool_))
     for name in set(_KEYS) & set(table.column_names):
         column = table[name].combine_chunks().cast(pa.string())
         if name == "sha256":
             hit = pc.is_in(column, pa.array(list(condemned.hashes), pa.string()))
         elif name == "identity_id":
-            hit = pc.is_in(column, pa.array(list(names), pa.string()))
+            hit = pc.is_in(column, own)
         else:
             starts = pa.array([sha256[:12] for sha256 in condemned.hashes], pa.string())
-            hit = pc.is_in(pc.utf8_slice_codeunits(column, -12), starts)
+            hit = pc.or_(
+                pc.is_in(pc.utf8_slice_codeunits(column, -12), starts),
+                pc.is_in(pc.replace_substring_regex(column, "/[^/]*$", ""), own),
+            )
         going = pc.or_(going, hit.fill_null(False))
     count = pc.sum(going).as_py() or 0
     if not count:
         return []
     mode = path.stat().st_mode
     with whole_file(path) as file, storing(path):
-        pq.write_table(table.filter(pc.invert(going)), file)
+        pq.write_table(
+            table.filter(pc.invert(going)), file, compression="zstd", write_page_checksum=True
+        )
     path.chmod(mode)
     return [f"{path}: {count:,} rows"]

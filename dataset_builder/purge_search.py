@@ -1,4 +1,5 @@
-"""`petdata verify --purged`: whether any file of the workspace still has what was purged.
+"""`petdata verify --purged`: whether any file of the workspace still has what was purged:
+shards, releases, side tables, what was fetched from the Hub into its cache, pages and logs.
 
 Every byte is read: hashes are looked for as text and as 32 bytes, JPEGs by their length and hash
 wherever one begins. What Parquet files have compressed is read through Parquet.
@@ -16,6 +17,7 @@ from typing import Final
 import duckdb
 
 from petdata.purging import Condemned
+from petdata.side_tables import FOLDER
 from petdata.workspace import Workspace
 
 _MAY_NAME_IT: Final = ("takedowns.toml", "revoked.txt")
@@ -37,7 +39,7 @@ def search(workspace: Workspace, condemned: Condemned) -> Iterator[str]:
         if path.name not in _MAY_NAME_IT:
             yield from _search_bytes(path, texts, digests, lengths)
         if path.suffix == ".parquet":
-            yield from _search_columns(path, condemned)
+            yield from _search_columns(workspace, path, condemned)
 
 
 def _search_bytes(
@@ -62,22 +64,36 @@ def _search_bytes(
                     yield f"{path}: the JPEG, at byte {at:,}"
 
 
-def _search_columns(path: Path, condemned: Condemned) -> Iterator[str]:
+def _search_columns(workspace: Workspace, path: Path, condemned: Condemned) -> Iterator[str]:
+    """Text of any column, lists and structs too; in side tables photo ids as well, which end in
+    the first digits of a hash (elsewhere they may be of what a release has dropped)."""
     source = "read_parquet($path, hive_partitioning = false)"
+    hashes = sorted(condemned.hashes)
     try:
         with duckdb.connect(":memory:") as database:
             columns = database.execute(
-                f"SELECT column_name FROM (DESCRIBE FROM {source}) WHERE column_type = 'VARCHAR'",
+                f"SELECT column_name, column_type FROM (DESCRIBE FROM {source})",
                 {"path": str(path)},
             ).fetchall()
-            for (name,) in columns:
-                quoted = name.replace('"', '""')
+            for name, kind in columns:
+                if "VARCHAR" not in kind:
+                    continue
+                quoted = '"' + name.replace('"', '""') + '"'
+                test, values = f"list_contains($values, lower({quoted}))", hashes
+                if kind != "VARCHAR":
+                    test = (
+                        f"list_bool_or([contains(lower(CAST({quoted} AS VARCHAR)), h) "
+                        "FOR h IN $values])"
+                    )
+                elif name == "photo_id" and path.is_relative_to(workspace.root / FOLDER):
+                    test = f"list_contains($values, right({quoted}, 12))"
+                    values = [sha256[:12] for sha256 in hashes]
                 found = database.execute(
-                    f"SELECT count(*) FROM {source} "
-                    f'WHERE list_contains($hashes, lower("{quoted}"))',
-                    {"path": str(path), "hashes": list(condemned.hashes)},
+                    f"SELECT count(*) FROM {source} WHERE {test}",
+                    {"path": str(path), "values": values},
                 ).fetchall()[0][0]
                 if found:
-                    yield f"{path}: {found:,} rows have a hash in column {name}"
+                    what = "a photo id" if len(values[0]) == 12 else "a hash"
+                    yield f"{path}: {found:,} rows have {what} in column {name}"
     except duckdb.Error as error:
         yield f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}"

@@ -13,13 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dataset_builder.readers.petface_lists import Pair, PhotoName
 from petdata.bulk_intake import BulkIntake
-from petdata.errors import Reason, StorageFailure
+from petdata.errors import CorruptFile, Reason, StorageFailure
 from petdata.ledger import Ledger
+from petdata.purging import Condemned
+from petdata.shards import storing, whole_file
 from petdata.workspace import Workspace, make_folder, sync_folder
 
 FILE: Final = "lists/verification_pairs.parquet"  # in the folder of the shards
@@ -60,6 +64,33 @@ def write_pairs(intake: BulkIntake, pairs: Iterable[Pair]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise StorageFailure(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def forget_pairs(workspace: Workspace, condemned: Condemned) -> int:
+    """Let pairs no longer name photos that are to go. Returns how many did."""
+    path = pairs_path(workspace)
+    if not path.exists():
+        return 0
+    try:
+        table = pq.read_table(path, partitioning=None)
+        columns = {name: table[name] for name in ("photo_id_1", "photo_id_2")}
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise CorruptFile(f"{path} cannot be read ({error}): mend or delete it") from error
+    starts = pa.array([sha256[:12] for sha256 in condemned.hashes], pa.string())
+    identities = pa.array(list(condemned.identities), pa.string())
+    named = np.zeros(table.num_rows, np.bool_)
+    for name, ids in columns.items():
+        going = pc.or_(
+            pc.is_in(pc.utf8_slice_codeunits(ids, -12), starts),
+            pc.is_in(pc.replace_substring_regex(ids, "/[^/]*$", ""), identities),
+        ).fill_null(False)
+        named |= np.asarray(going, np.bool_)
+        left = pc.if_else(going, pa.scalar(None, pa.string()), ids)
+        table = table.set_column(table.schema.get_field_index(name), SCHEMA.field(name), left)
+    if np.any(named):
+        with whole_file(path) as file, storing(path):
+            pq.write_table(table, file, compression="zstd")
+    return int(np.count_nonzero(named))
 
 
 def _rows(ledger: Ledger, pairs: Iterable[Pair]) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from dataset_builder.manifest import read_revoked
 from dataset_builder.matching import ThumbnailMatcher
 from dataset_builder.metadata import byte_index_table
+from dataset_builder.verify_beside import pair_problems, side_table_problems
 from dataset_builder.verify_leaks import MakeMatcher, exact_leaks, near_leaks
 from dataset_builder.verify_photos import check_photos
 from dataset_builder.verify_tables import table_problems
@@ -127,6 +128,8 @@ class Verification:
                 yield from table_problems(database, manifest, _leakage(self.release))
                 yield from takedown_problems(database, self.workspace, manifest, self.not_repeated)
                 yield from exact_leaks(database)
+                yield from side_table_problems(database, self.release, manifest)
+                yield from pair_problems(database, self.release, manifest)
             except duckdb.Error as error:
                 raise CorruptFile(
                     f"{self.release}: its tables cannot be read: {str(error).splitlines()[0]}"

@@ -90,14 +90,15 @@ def table_problems(
 ) -> Iterator[str]:
     """`database` has photos, attrition, identity_groups, identity_links and revoked."""
     for query, sentence in _CHECKS:
-        yield from _named(database, query, sentence)
+        yield from named(database, query, sentence)
     yield from _attrition_sums(database, manifest["attrition"])
     yield from _leak_counts(database, leakage)
     yield from _config_groups(database, manifest["configs"])
     yield from _private_columns(database, manifest["options"])
 
 
-def _named(database: duckdb.DuckDBPyConnection, query: str, sentence: str) -> Iterator[str]:
+def named(database: duckdb.DuckDBPyConnection, query: str, sentence: str) -> Iterator[str]:
+    """The sentence for each row that the query finds, MOST_NAMED at most, and how many more."""
     rows = database.execute(f"SELECT * FROM ({query}) ORDER BY ALL LIMIT {MOST_NAMED}").fetchall()
     for row in rows:
         yield sentence.format(*row)
@@ -162,7 +163,7 @@ def _private_columns(
 ) -> Iterator[str]:
     """Collected identities have pseudonyms, and nothing that leads back to an announcement."""
     if not options["keep_text"]:
-        yield from _named(
+        yield from named(
             database,
             "SELECT path, file_row_number FROM photos WHERE title NOT NULL OR description NOT NULL",
             "{0}, row {1}: has text, and the release was built without",
@@ -170,7 +171,7 @@ def _private_columns(
     if options["keep_source_ids"]:
         return
     collected = ", ".join(f"'{s.name}'" for s in SOURCES.values() if s.kind == "collected")
-    yield from _named(
+    yield from named(
         database,
         "SELECT path, file_row_number FROM photos "
         f"WHERE source IN ({collected}) AND (source_url NOT NULL OR original_sha256 NOT NULL "
@@ -185,7 +186,7 @@ def _private_columns(
         ("identity_links", "identity_a"),
         ("identity_links", "identity_b"),
     ):
-        yield from _named(
+        yield from named(
             database,
             f"SELECT DISTINCT {column} FROM {table} "
             f"WHERE split_part({column}, '/', 1) IN ({collected}) "

@@ -261,3 +261,28 @@ def test_killed_at_any_moment(workspace: Workspace, tmp_path: Path) -> None:
     (release,) = (root / "releases" / "pets").glob("[0-9]*")
     assert content(release) == content(expected.folder)
     assert not list((root / "releases" / "pets").glob(".*"))
+
+
+def test_a_broken_release_of_another_name_stops_no_build(tmp_path: Path) -> None:
+    workspace = world(tmp_path / "broken", PETS[1:4])
+    whole = build(workspace, BuildOptions(), name="whole").folder
+    for number, text in enumerate(("{", "[]", '{"format": "9.0"}')):
+        manifest = workspace.root / f"releases/other/{number}.0.0/manifest.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text(text)
+    strange = json.loads((whole / "manifest.json").read_text())
+    strange["files"] = {"data/x.parquet": {"fingerprint": "0", "size": 5}}
+    manifest = workspace.root / "releases/other/5.0.0/manifest.json"
+    manifest.parent.mkdir()
+    manifest.write_text(json.dumps(strange))
+    said: list[str] = []
+    built = build(workspace, BuildOptions(), name="next", say=said.append)
+    assert built.linked > 0
+    assert built.written == 0
+    broken = [line for line in said if "is broken" in line]
+    assert [line.split()[0].split("/")[-1] for line in broken] == [
+        "0.0.0",
+        "1.0.0",
+        "2.0.0",
+        "5.0.0",
+    ]

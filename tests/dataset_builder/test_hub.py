@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from huggingface_hub import HfApi, constants
 from kill_matrix import HIDE_PANDAS
 from small_release import PETS, small_release
-from worlds import Animal, add, build_release, photo
+from worlds import Animal, add, build_release, photo, release_rows
 
 from dataset_builder.hub import Pushed, PushOptions, push
 from dataset_builder.hub_pull import Pulled, pull
@@ -31,6 +32,9 @@ from petdata.demo.servers.hub_faults import Fault
 from petdata.errors import CorruptFile, PetdataError, TryLater
 from petdata.hub_session import HubFailure, Patience
 from petdata.manifest import read_manifest
+from petdata.side_table_kinds import BOXES, Producer
+from petdata.side_tables import append_rows, read_side_table, table_folder
+from petdata.takedowns import add_takedown
 from petdata.workspace import Workspace
 
 REPO = "user/pets"
@@ -443,7 +447,7 @@ push(Path(release), repo, PushOptions(patience=Patience(first_wait_s=0.1)))
 
 def start(hub: HubServer, release: Path, home: Path, **variables: str) -> subprocess.Popen[bytes]:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("HF_")}
-    variables = {"HF_TOKEN": TOKEN, **variables}
+    variables = {"HF_TOKEN": TOKEN, "TMPDIR": str(home), **variables}
     return subprocess.Popen(
         [sys.executable, "-c", PUSH, str(release), REPO],
         env={**inherited, **hub.environment(home), "PYTHONPATH": HIDE_PANDAS, **variables},
@@ -665,3 +669,49 @@ def test_load_dataset_by_id(hub: HubServer, release: Path, tmp_path: Path) -> No
     size, pixels = json.loads(done.stdout.splitlines()[-1])
     assert min(size) > 100
     assert set(pixels) == {None}
+
+
+# Taken down, and beside the photos
+
+
+def test_a_release_with_photos_that_were_taken_down_is_not_pushed(
+    hub: HubServer, release: Path, tmp_path: Path
+) -> None:
+    home = Workspace(root=shutil.copytree(release.parents[2], tmp_path / "workspace"))
+    folder = home.root / "releases" / "pets" / "1.0.0"
+    settings = PushOptions(token=TOKEN, endpoint=hub.url, patience=AT_ONCE, private=True)
+    add_takedown(home.takedowns, "pet911/rl509999", "asked", date(2026, 3, 1))  # nobody here
+    assert push(folder, REPO, settings, workspace=home).is_new
+    sent = len(hub.requests)
+    add_takedown(home.takedowns, "pet911/rl500001", "asked", date(2026, 3, 1))
+    with pytest.raises(PetdataError, match="holds 2 photos that were taken down since"):
+        push(folder, REPO, settings, workspace=home)
+    assert len(hub.requests) == sent
+    (home.root / "secret.key").unlink()  # a pulled release of somebody else's
+    said: list[str] = []
+    assert not push(folder, REPO, settings, workspace=home, say=said.append).is_new
+    assert any("not checked: its pseudonyms" in line for line in said)
+
+
+def test_side_tables_go_to_the_hub_and_come_back(
+    hub: HubServer, release: Path, tmp_path: Path
+) -> None:
+    home = Workspace(root=shutil.copytree(release.parents[2], tmp_path / "workspace"))
+    names = [row["sha256"] for row in release_rows(release)]
+    for table in ("boxes", "others"):
+        rows = [{"sha256": name, "boxes": []} for name in names]
+        append_rows(table_folder(home.root, table), BOXES, Producer(model="m"), rows)
+    first = build_release(home, val_fraction=0.33, keep_source_ids=False)
+    assert send(hub, first, private=True).variant == "recipe"
+    pulled = fetch(hub, tmp_path / "pulled", f"{REPO}@v{first.name}").folder
+    for table in ("boxes", "others"):
+        found = read_side_table(table_folder(pulled, table))
+        assert sorted(found.rows["sha256"].to_pylist()) == sorted(names)
+    verification = Verification(workspace=home, release=pulled, quick=True)
+    assert list(verification.problems()) == []
+    # A table that the next release lacks is not left behind.
+    shutil.rmtree(table_folder(home.root, "others"))
+    second = build_release(home, val_fraction=0.33, keep_source_ids=False)
+    send(hub, second)
+    there = {path.split("/")[1] for path in on_the_hub(hub) if path.startswith("side_tables/")}
+    assert there == {"boxes"}

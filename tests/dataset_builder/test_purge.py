@@ -27,6 +27,8 @@ from dataset_builder.plan import no_matcher
 from dataset_builder.pseudonyms import pseudonym, read_key
 from dataset_builder.purge import Purged, purge, recorded
 from dataset_builder.purge_search import search
+from dataset_builder.verification_pairs import SCHEMA as PAIRS_SCHEMA
+from dataset_builder.verification_pairs import pairs_path
 from dataset_builder.verify import Verification
 from dataset_builder.versions import check_version
 from petdata.errors import PetdataError, TryLater
@@ -35,6 +37,8 @@ from petdata.intake import Intake, IntakeConfig
 from petdata.ledger import Ledger
 from petdata.presentation import print_contact_sheet
 from petdata.shards import read_photos
+from petdata.side_table_kinds import VALUES, Producer
+from petdata.side_tables import append_rows, read_side_table, table_folder
 from petdata.takedowns import add_takedown
 from petdata.workspace import Workspace
 
@@ -74,9 +78,9 @@ def whole_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     print_contact_sheet(workspace, "pet911", None, 60)
     log = workspace.root / "runs" / "crawl.log"
     log.write_text(f"kept {ONE.identity}/{sha256(A)[:12]}\nkept pet911/rl5000012\n")
-    (workspace.root / "side_tables").mkdir()
-    boxes = pa.table({"sha256": [sha256(A), sha256(C)], "left": [1, 2]})
-    pq.write_table(boxes, workspace.root / "side_tables" / "boxes.parquet")
+    rows = [{"sha256": sha256(jpeg), "left": n} for n, jpeg in enumerate((A, C), 1)]
+    folder = table_folder(workspace.root, "edges")
+    append_rows(folder, VALUES, Producer(model="hand"), rows, [pa.field("left", pa.int32())])
     (workspace.root / "cache" / "thumbnails").write_bytes(A)
     return root
 
@@ -143,7 +147,7 @@ def test_the_world_holds_what_is_to_go_in_many_places(workspace: Workspace) -> N
         "releases/pets/N.N.N/data/petN/train-N.parquet",
         "shards/petN/part-N.parquet",
         "shards/telegram/part-N.parquet",
-        "side_tables/boxes.parquet",
+        "side_tables/edges/part-N.parquet",
     }
     assert (workspace.root / "runs" / "contact-sheet-pet911.html").exists()
     assert_consistent(workspace)
@@ -160,8 +164,8 @@ def test_an_identity_is_nowhere_afterwards_and_all_else_is_there(workspace: Work
     assert {s.source: s.photos for s in purged.sources} == {"pet911": 6, "telegram": 1, "lcw": 0}
     assert (workspace.root / "runs" / "crawl.log").read_text() == "kept pet911/rl5000012\n"
     assert not (workspace.root / "runs" / "contact-sheet-pet911.html").exists()
-    boxes = pq.read_table(workspace.root / "side_tables" / "boxes.parquet").to_pylist()
-    assert boxes == [{"sha256": sha256(C), "left": 2}]
+    edges = read_side_table(table_folder(workspace.root, "edges")).rows.to_pylist()
+    assert edges == [{"sha256": sha256(C), "photo_id": None, "left": 2}]
 
 
 def test_the_next_release_is_whole_new_in_number_and_names_what_was_revoked(
@@ -269,6 +273,53 @@ def test_the_search_finds_every_form(workspace: Workspace) -> None:
         "t.parquet: 50 rows have a hash in column x",
         "text: a hash at byte 4",
     ]
+
+
+def test_the_search_sees_side_tables_and_what_the_hub_has_sent(workspace: Workspace) -> None:
+    pulled = workspace.root / "cache" / "hub" / "user--pets" / "v1.0.0"
+    shutil.copytree(workspace.root / "releases" / "pets" / "1.0.0", pulled)
+    kept = {path: path.read_bytes() for path in pulled.rglob("*.parquet")}
+    condemned = recorded(workspace, purge_target(workspace, ONE.identity).entry)
+    assert list(search(workspace, condemned)) == []
+    assert not pulled.exists()
+    for path, content in kept.items():  # somebody has copied it back
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    note = [pa.field("seen_with", pa.list_(pa.struct([("other", pa.string())])))]
+    rows = [
+        {"sha256": "0" * 64, "seen_with": [{"other": "x"}, {"other": f"see {sha256(A)}"}]},
+        {"sha256": sha256(B), "photo_id": f"{ONE.identity}/{sha256(B)[:12]}"},
+    ]
+    part = append_rows(
+        table_folder(workspace.root, "notes"), VALUES, Producer(model="hand"), rows, note
+    )
+    found = list(search(workspace, condemned))
+    for column, what in (("sha256", "a hash"), ("photo_id", "a photo id"), ("seen_with", "a hash")):
+        assert f"{part}: 1 rows have {what} in column {column}" in found
+    assert any(
+        place.startswith(f"{pulled}/data/pet911/") and "the JPEG" in place for place in found
+    )
+
+
+def test_verification_pairs_no_longer_name_a_purged_photo(workspace: Workspace) -> None:
+    path = pairs_path(workspace)
+    path.parent.mkdir(parents=True)
+    ids = [f"{ONE.identity}/{sha256(A)[:12]}", f"petface/cat-1/{sha256(C)[:12]}", None]
+    rows = [
+        {"path_1": "x", "path_2": "y", "photo_id_1": a, "photo_id_2": b, "is_same": True}
+        for a in ids
+        for b in ids
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), path)
+    purged = purge_target(workspace, ONE.identity)
+    assert f"{path}: 5 pairs no longer name it" in purged.removed
+    left = pq.read_table(path, partitioning=None)
+    assert left.schema == PAIRS_SCHEMA
+    expected = [
+        row | {k: None for k in ("photo_id_1", "photo_id_2") if row[k] == ids[0]} for row in rows
+    ]
+    assert left.to_pylist() == expected
+    assert purge_target(workspace, ONE.identity).removed == []
 
 
 def test_the_commands_for_the_hub_fit_its_client(workspace: Workspace) -> None:
