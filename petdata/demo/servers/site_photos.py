@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from PIL import Image
 
@@ -12,6 +12,8 @@ from petdata.demo.servers.local_server import Response
 from petdata.demo.servers.site_config import SiteConfig
 
 KEPT_IN_MEMORY = 128  # encoded photos, about 50 kB each
+POOL_KEPT_IN_MEMORY = 1024
+POOL_SEED = 7  # one pool for all sites of a process: drawing it takes seconds
 THUMBNAIL_PX = 196
 
 # What turns upright pixels into those that each EXIF orientation turns upright again.
@@ -30,14 +32,14 @@ NOT_FOUND_PAGE = "<!DOCTYPE html><html><body><h1>Страница не найд�
 
 class SitePhotos:
     def __init__(self, config: SiteConfig) -> None:
-        self._seed = config.seed
+        self._seed = config.seed if config.photo_pool is None else POOL_SEED
         self._faults = config.faults
-        kept = KEPT_IN_MEMORY + 8 * (config.photo_pool or 0)  # a pool stays: 4 species, 2 forms
-        self.encoded = lru_cache(maxsize=kept)(self._encode)
+        own = lru_cache(maxsize=KEPT_IN_MEMORY)(partial(_encode, self._seed))
+        self.encoded = own if config.photo_pool is None else _pooled
 
     def drawn(self, picture: Picture) -> DrawnPhoto:
         """The upright picture before it is encoded, with its boxes."""
-        return draw_photo(_identity(self._seed, picture.identity, picture.species), picture.number)
+        return _drawn(self._seed, picture)
 
     def respond(self, photo: AdvertPhoto) -> Response:
         delay_s = self._faults.slow_s if photo.slow else 0.0
@@ -61,14 +63,22 @@ class SitePhotos:
             body=encode_photo(small, "WEBP", 75), content_type="image/webp", kind="thumbnail"
         )
 
-    def _encode(self, picture: Picture) -> bytes:
-        image = self.drawn(picture).image
-        if picture.orientation in STORED_AS:
-            image = image.transpose(STORED_AS[picture.orientation])
-        return encode_photo(image, picture.form, picture.quality, _exif(picture))
-
 
 _identity = lru_cache(maxsize=256)(draw_identity)
+
+
+def _drawn(seed: int, picture: Picture) -> DrawnPhoto:
+    return draw_photo(_identity(seed, picture.identity, picture.species), picture.number)
+
+
+def _encode(seed: int, picture: Picture) -> bytes:
+    image = _drawn(seed, picture).image
+    if picture.orientation in STORED_AS:
+        image = image.transpose(STORED_AS[picture.orientation])
+    return encode_photo(image, picture.form, picture.quality, _exif(picture))
+
+
+_pooled = lru_cache(maxsize=POOL_KEPT_IN_MEMORY)(partial(_encode, POOL_SEED))
 
 
 def _exif(picture: Picture) -> Image.Exif | None:
