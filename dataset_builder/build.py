@@ -146,6 +146,8 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
     """Everything beside its place, which it takes as the last step."""
     plan, published = made.plan, made.published
     make_folder(beside / "metadata")
+    say("measuring on a sample what the leak gate sees")
+    power = detection(plan, workspace.root / "cache")
     planned = plan_files(plan, published)
     known = _known_files(workspace, say)
     writer = FileWriter(plan, published)
@@ -169,10 +171,7 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         byte_index_table(beside, [f.path for f in planned]),
         beside / "metadata" / "byte_index.parquet",
     )
-    write_json(
-        leakage(plan, detection(plan, workspace.root / "cache")),
-        beside / "metadata" / "leakage.json",
-    )
+    write_json(leakage(plan, power), beside / "metadata" / "leakage.json")
     if made.pairs is not None:
         write_table(made.pairs.table, beside / PAIRS)
     tables, table_files = write_carried(made.carried, beside, plan, published, planned)
