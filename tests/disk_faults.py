@@ -71,7 +71,8 @@ def faults_of_each_kind(uninterrupted: Uninterrupted) -> list[Fault]:
 
 def everything_fails_from(moment: Moment, error: str, uninterrupted: Uninterrupted) -> Fault:
     """On a full disk nothing can be written any more, on a broken one nothing be done at all."""
-    spared = (*READING, "open", "openat", "unlink", "unlinkat") if error == "ENOSPC" else ()
+    deleting = ("unlink", "unlinkat", "rmdir")
+    spared = (*READING, "open", "openat", *deleting) if error == "ENOSPC" else ()
     before = Counter(call.name for call in uninterrupted.calls[: moment.place])
     names = {call.name for call in uninterrupted.calls}.difference(spared)
     injections = [f"{name}:error={error}:when={before[name] + 1}+" for name in sorted(names)]

@@ -36,6 +36,7 @@ SYNCING: Final = ("fsync", "fdatasync", "sync_file_range")
 CHANGING: Final = (
     *(*WRITING, *SYNCING, "ftruncate", "fallocate", "openat", "?open", "?creat"),
     *("?rename", "renameat", "renameat2", "?unlink", "unlinkat", "?mkdir", "mkdirat"),
+    *("?link", "linkat", "?rmdir"),
 )
 READING: Final = ("read", "readv", "pread64", "preadv")
 DEADLINE_S: Final = 300.0  # for one process, on a busy machine
