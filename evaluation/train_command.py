@@ -27,7 +27,8 @@ def train_and_print(file: Path | None, flags: Mapping[str, Any], *, dry_run: boo
 
 
 def print_encoders() -> None:
-    from trainer.encoder_table import TEXT_ENCODERS, VISION_ENCODERS
+    from trainer.encoder_table import VISION_ENCODERS
+    from trainer.text_encoder_table import TEXT_ENCODERS
 
     for title, table in (("vision", VISION_ENCODERS), ("text", TEXT_ENCODERS)):
         for name, spec in table.items():

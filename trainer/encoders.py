@@ -14,16 +14,12 @@ from torch.utils.checkpoint import checkpoint
 from petdata.errors import PetdataError, TryLater, UnknownSource
 from trainer.blocks import EVERYTHING, block_count, drawn_from, find_blocks, freeze_all_but
 from trainer.checkpoint_files import hub_folder, weights_path
-from trainer.encoder_table import (
-    PAPER_BLOCKS,
-    TEXT_ENCODERS,
-    VISION_ENCODERS,
-    VisionEncoderSpec,
-)
+from trainer.encoder_table import PAPER_BLOCKS, VISION_ENCODERS, VisionEncoderSpec
 from trainer.features import ImageFeatures
 from trainer.pixel_processors import image_side, processor_at, processor_in, processor_of
 from trainer.strict_loading import below, read_state, refuse_misfit, without_wrapper
 from trainer.text import TextEncoder, load_text_encoder
+from trainer.text_encoder_table import TEXT_ENCODERS
 from trainer.vision_families import FAMILIES, TINY_SIDE, VisionFamily
 
 if TYPE_CHECKING:

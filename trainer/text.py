@@ -15,9 +15,10 @@ from torch.utils.checkpoint import checkpoint
 from petdata.errors import PetdataError, UnknownSource
 from trainer.blocks import EVERYTHING, block_count, drawn_from, find_blocks, freeze_all_but
 from trainer.checkpoint_files import hub_folder, weights_path
-from trainer.encoder_table import PAPER_BLOCKS, TEXT_ENCODERS, Pooling, TextEncoderSpec
+from trainer.encoder_table import PAPER_BLOCKS
 from trainer.features import TextFeatures
 from trainer.strict_loading import below, read_state, refuse_misfit, without_wrapper
+from trainer.text_encoder_table import TEXT_ENCODERS, Pooling, TextEncoderSpec
 from trainer.tokenizers import has_tokenizer, tiny_tokenizer, tokenizer_in
 from trainer.transformers_loading import build_transformers, load_transformers, read_config
 
@@ -127,9 +128,8 @@ class TextEncoder(nn.Module):
         return embedded
 
     def _through(self, blocks: tuple[nn.Module, ...], hidden: Tensor, mask: Tensor) -> Tensor:
-        seen = mask.bool()[
-            :, None, None, :
-        ]  # (B, 1, 1, L): every token sees all that is not padding
+        # (B, 1, 1, L): every token sees all that is not padding
+        seen = mask.bool()[:, None, None, :]
         for block in blocks:
             call = functools.partial(block, attention_mask=seen)
             if self.gradient_checkpointing and self.training and torch.is_grad_enabled():

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from trainer.blocks import find_blocks, freeze_all_but, trainable_parameters
-from trainer.encoder_table import TEXT_ENCODERS, VISION_ENCODERS
+from trainer.encoder_table import VISION_ENCODERS
 from trainer.text import CLASSES
+from trainer.text_encoder_table import TEXT_ENCODERS
 from trainer.transformers_loading import build_transformers
 from trainer.vision_families import FAMILIES
 

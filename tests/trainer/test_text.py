@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from petdata.errors import CorruptFile, UnknownSource
-from trainer.encoder_table import TEXT_ENCODERS
 from trainer.strict_loading import CheckpointMismatch
 from trainer.text import TextEncoder, load_text_encoder, masked_mean
+from trainer.text_encoder_table import TEXT_ENCODERS
 
 TEXTS = ["Пропал рыжий кот", "Found: a small black dog with a white chest, very friendly", "cat"]
 
