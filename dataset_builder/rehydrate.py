@@ -55,10 +55,11 @@ class Rehydrated:
 def rehydrate(workspace: Workspace, release: Path, say: Say = lambda line: None) -> Rehydrated:
     """Fill all pixels in, or leave the release as it is. Raises PetdataError."""
     manifest = read_manifest(release)
+    beside = release.with_name(f".{release.name}.rehydrated")
     if manifest["variant"] != RECIPE:
+        _remove(beside)  # empty folders, where a run was cut off when all was moved
         return Rehydrated(manifest=manifest)
     withheld = _withheld_files(release, manifest)
-    beside = release.with_name(f".{release.name}.rehydrated")
     if not _is_whole(beside, manifest):
         _remove(beside)
         hashes = {path: _hashes(release / path) for path in withheld}
