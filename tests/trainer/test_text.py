@@ -76,7 +76,14 @@ def test_the_tiny_tokenizer_knows_every_letter() -> None:
     assert encoded["input_ids"].dtype == encoded["attention_mask"].dtype == torch.int64
     assert encoded["attention_mask"].sum(dim=1).tolist() == [20, 5, 5]
     assert not torch.equal(encoded["input_ids"][1], encoded["input_ids"][2])
-    assert tiny("bert").tokenize(["а " * 500])["input_ids"].shape == (1, 128)  # cut
+
+
+@pytest.mark.parametrize(("name", "tokens"), [("bert", 130), ("multilingual-e5-base", 129)])
+def test_a_text_is_cut_where_positions_end(name: str, tokens: int) -> None:
+    encoder = tiny(name)  # 130 positions, of which XLM-RoBERTa skips the one of its padding
+    batch = encoder.tokenize(["а " * 500])
+    assert batch["input_ids"].shape == (1, tokens)
+    assert encoder(**batch).tokens.shape == (1, tokens, 32)
 
 
 def test_the_tokenizer_travels_to_workers_without_the_network() -> None:
