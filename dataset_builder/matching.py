@@ -22,6 +22,7 @@ from dataset_builder.hash_variants import hash_variants
 from dataset_builder.inputs import Rows
 from dataset_builder.near_duplicates import Pictures, near_duplicates
 from dataset_builder.plan import Plan
+from dataset_builder.writing import corrupt_shard
 from petdata.byte_index import PhotoReader
 from petdata.errors import CorruptFile
 from petdata.perceptual_hash import THUMBNAIL_BYTES
@@ -132,8 +133,14 @@ def detection(plan: Plan, cache: Path) -> dict[str, Any] | None:
     if path.exists():
         return dict(json.loads(path.read_text()))
     reader = PhotoReader([file.path for file in rows.files])
-    read = (reader.read(int(rows.file[row]), int(rows.row[row])) for row in chosen)
-    photos = [photo for photo in read if photo is not None]
+    photos = []
+    for place, sha256 in zip(chosen.tolist(), hashes, strict=True):
+        file, row = int(rows.file[place]), int(rows.row[place])
+        jpeg = reader.read(file, row)
+        if jpeg is None or hashlib.sha256(jpeg).hexdigest() != sha256:
+            what = f"row {row}: the photo is not the one that was collected"
+            raise corrupt_shard(rows.files[file].path, what)
+        photos.append(jpeg)
     measured = asdict(detection_power(photos, plan.options.leak_bits))
     write_whole(path, json.dumps(measured).encode())
     return measured

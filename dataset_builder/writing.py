@@ -144,7 +144,7 @@ class FileWriter:
         try:
             table = pq.read_table(path, columns=_COLUMNS, use_threads=False, partitioning=None)
         except (OSError, pa.ArrowException) as error:
-            raise _corrupt(path, str(error)) from error
+            raise corrupt_shard(path, str(error)) from error
         self._tables[number] = table
         if len(self._tables) > TABLES_AT_ONCE:
             self._tables.popitem(last=False)
@@ -161,7 +161,7 @@ class FileWriter:
             whole = jpeg is not None and len(jpeg) == len(place)
             if jpeg is None or not whole or hashlib.sha256(jpeg).hexdigest() != sha256:
                 path = rows.files[file].path
-                raise _corrupt(path, f"row {row}: the photo is not the one that was collected")
+                raise corrupt_shard(path, f"row {row}: the photo is not the one that was collected")
             place[:] = jpeg
         paths = [f"{photo_id}.jpg" for photo_id in photo_ids]
         return pa.StructArray.from_arrays(
@@ -226,7 +226,7 @@ def _row_groups(rows: Rows, chosen: Indices) -> Iterator[Indices]:
         yield chosen[start:]
 
 
-def _corrupt(path: Path, what: str) -> CorruptFile:
+def corrupt_shard(path: Path, what: str) -> CorruptFile:
     return CorruptFile(
         f"{path}: {what}: restore it from a copy, or collect or import it again; nothing else is "
         "affected"
