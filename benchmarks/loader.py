@@ -39,11 +39,12 @@ from petdata.releases import open_release
 from petdata.workspace import Workspace
 from trainer.data import PhotoLoader, PhotoSet, default_workers, open_photos
 from trainer.decoding import decode
-from trainer.sampler import IdentityBatchSampler
+from trainer.sampler import IdentityBatchSampler, Rows
 from trainer.transforms import ResizeCropNormalise, transform_of, with_scaled_decoding
 
 LATENCY_S = 0.020
 ROUNDS = 5
+EPOCHS = 4
 
 Way = Callable[[], int]  # one epoch; how many photos
 
@@ -86,8 +87,11 @@ def opened(release: Path, workspace: Path) -> PhotoSet:
     return open_photos(open_release(release, workspace=Workspace(root=workspace)), "train")
 
 
-def batches(photos: PhotoSet) -> IdentityBatchSampler:
-    return IdentityBatchSampler(photos.labels, identities_per_batch=min(58, len(photos) // 8))
+def batches(photos: PhotoSet, epochs: int = EPOCHS) -> list[Rows]:
+    """Of some epochs: starting processes is to be no part of a rate."""
+    sampler = IdentityBatchSampler(photos.labels, identities_per_batch=min(58, len(photos) // 8))
+    numbers = range(sampler.batches_per_epoch)
+    return [sampler.rows(epoch, number) for epoch in range(epochs) for number in numbers]
 
 
 # Local
@@ -97,9 +101,10 @@ def compare(
     root: Path, release: Path, jpegs: list[bytes], workers: int, rounds: int
 ) -> dict[str, float]:
     photos, chosen = opened(release, root), transform()
-    rows = [batch.tolist() for batch in batches(photos)]
+    wanted = batches(photos)
+    rows = [batch.tolist() for batch in wanted]
     ways: dict[str, Way] = {
-        "petdata": lambda: count(PhotoLoader(photos, chosen, batches(photos), workers=workers)),
+        "petdata": lambda: count(PhotoLoader(photos, chosen, wanted, workers=workers)),
         "bare loop": lambda: bare_loop(jpegs, rows, chosen, workers),
         "datasets": with_datasets(root, release, rows, chosen, workers),
         "folder of files": folder_of_files(root, jpegs, rows, chosen, workers),
@@ -107,7 +112,7 @@ def compare(
     if (tars := webdataset_tars(root, jpegs, rows, chosen, workers)) is not None:
         ways["webdataset"] = tars
     ways["petdata, scaled decoding"] = lambda: count(
-        PhotoLoader(photos, with_scaled_decoding(chosen), batches(photos), workers=workers)
+        PhotoLoader(photos, with_scaled_decoding(chosen), wanted, workers=workers)
     )
     wall: dict[str, list[float]] = {name: [] for name in ways}
     cpu: dict[str, list[float]] = {name: [] for name in ways}
@@ -323,7 +328,7 @@ def epoch_from_hub(cache: Path, workers: int) -> dict[str, float]:
         ("local photos/s", here),
     ):
         start = time.perf_counter()
-        loader = PhotoLoader(chosen_photos, chosen, batches(here), workers=workers)
+        loader = PhotoLoader(chosen_photos, chosen, batches(here, 1), workers=workers)
         done = count(loader)
         found[name] = done / (time.perf_counter() - start)
     return found

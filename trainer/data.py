@@ -19,7 +19,7 @@ import typer
 from PIL import Image
 
 from petdata.releases import open_release
-from trainer.decoding import Transform
+from trainer.decoding import PhotoDecoder, Transform
 from trainer.loading import Loading
 from trainer.loading_pool import fill
 from trainer.photo_set import BadPhoto, Int64Array, PhotoSet, open_photos
@@ -76,6 +76,7 @@ class PhotoLoader:
         self.workers = default_workers() if workers is None else workers
         self.skipped = 0
         self._transform = transform
+        self._decoder = PhotoDecoder(photos, transform)
         self._batches = batches
         self._tokenize = tokenize
         self._skip_bad = skip_bad
@@ -95,7 +96,7 @@ class PhotoLoader:
         self.photos.fetch(rows)
         pixels = torch.empty((len(rows), *self._shape), pin_memory=self._pin_memory)
         with torch.no_grad():
-            bad = fill(pixels, self.photos, rows.tolist(), self._transform)
+            bad = fill(pixels, self.photos, rows.tolist(), self._decoder)
         return self._finish(rows, pixels, bad)
 
     def _load_in_processes(self, rows: Iterator[Int64Array]) -> Iterator[Batch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -31,17 +32,30 @@ class ArrayTransform(Protocol):
     def of_array(self, pixels: Pixels, /) -> torch.Tensor: ...
 
 
-def load_photo(photos: PhotoSet, row: int, transform: Transform) -> torch.Tensor:
-    """(3, H, W) float32. Raises BadPhoto, naming file and photo."""
-    jpeg = photos.read_one(row)
-    box = None if photos.boxes is None else photos.boxes[row]
-    try:
-        pixels = decode(jpeg, box, photos.box_padding, _side_needed(transform))
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise BadPhoto(f"{photos.describe(row)} cannot be decoded: {error}") from error
-    if isinstance(transform, ArrayTransform):
-        return transform.of_array(pixels)
-    return transform(Image.fromarray(pixels))
+class PhotoDecoder:
+    """Makes tensors of the photos of a set."""
+
+    def __init__(self, photos: PhotoSet, transform: Transform) -> None:
+        self._photos = photos
+        self._transform = transform
+        self._of_array: Callable[[Pixels], torch.Tensor] | None = None
+        self._side_needed: int | None = None
+        if isinstance(transform, ArrayTransform):
+            self._of_array = transform.of_array
+            self._side_needed = transform.smallest_side if transform.scaled_decoding else None
+
+    def load(self, row: int) -> torch.Tensor:
+        """(3, H, W) float32. Raises BadPhoto, naming file and photo."""
+        photos = self._photos
+        jpeg = photos.read_one(row)
+        box = None if photos.boxes is None else photos.boxes[row]
+        try:
+            pixels = decode(jpeg, box, photos.box_padding, self._side_needed)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise BadPhoto(f"{photos.describe(row)} cannot be decoded: {error}") from error
+        if self._of_array is not None:
+            return self._of_array(pixels)
+        return self._transform(Image.fromarray(pixels))
 
 
 def decode(
@@ -89,9 +103,3 @@ def padded(
     if found[0] >= found[2] or found[1] >= found[3]:
         raise ValueError(f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} is outside its {width} x {height}")
     return found
-
-
-def _side_needed(transform: Transform) -> int | None:
-    if isinstance(transform, ArrayTransform) and transform.scaled_decoding:
-        return transform.smallest_side
-    return None

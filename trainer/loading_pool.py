@@ -25,7 +25,7 @@ import torch
 
 from petdata.decoding_pool import prepare_process
 from petdata.errors import PetdataError
-from trainer.decoding import Transform, load_photo
+from trainer.decoding import PhotoDecoder, Transform
 from trainer.photo_set import BadPhoto, Int64Array, PhotoSet
 from trainer.shared_pixels import SharedPixels
 
@@ -155,22 +155,23 @@ def _decode_pieces(
     transform: Transform,
     pixels: SharedPixels,
 ) -> None:
+    decoder = PhotoDecoder(photos, transform)
     while True:
         piece = work.get()
         target = torch.from_numpy(pixels.array(piece.room, piece.photos))
-        bad = fill(target[piece.first :], photos, piece.rows.tolist(), transform)
+        bad = fill(target[piece.first :], photos, piece.rows.tolist(), decoder)
         found = tuple((piece.first + place, text) for place, text in bad)
         answers.send(Done(batch=piece.batch, photos=len(piece.rows), bad=found))
 
 
 def fill(
-    target: torch.Tensor, photos: PhotoSet, rows: Sequence[int], transform: Transform
+    target: torch.Tensor, photos: PhotoSet, rows: Sequence[int], decoder: PhotoDecoder
 ) -> list[tuple[int, str]]:
     """Load photos into (B, C, H, W), which may be longer. Returns the places of bad ones."""
     bad = []
     for place, row in enumerate(rows):
         try:
-            found = load_photo(photos, row, transform)
+            found = decoder.load(row)
         except BadPhoto as error:
             bad.append((place, str(error)))
             continue
