@@ -167,7 +167,7 @@ def kill_and_go_on(world: World, folder: Path, torn: bool, moment: Moment) -> No
 # Killed from the outside
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(world: World, tmp_path: Path, kills: int) -> None:
     command = building(world.before, tmp_path / "timed")
     started = time.monotonic()
@@ -188,14 +188,14 @@ def test_killed_at_random_moments(world: World, tmp_path: Path, kills: int) -> N
 
 
 @needs_strace()
-@pytest.mark.parametrize("size", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [4, pytest.param(40, marks=pytest.mark.slow)])
 def test_one_call_fails(world: World, tmp_path: Path, size: int) -> None:
     faults = random.Random(SEED).sample(faults_of_each_kind(world.uninterrupted), size)
     fail_and_go_on(world, faults, tmp_path)
 
 
 @needs_strace()
-@pytest.mark.parametrize("size", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [2, pytest.param(16, marks=pytest.mark.slow)])
 def test_the_disk_fails_for_good(world: World, tmp_path: Path, size: int) -> None:
     chosen = random.Random(SEED).sample(moments(world), size)
     faults = [

@@ -124,7 +124,7 @@ def test_killed_at_a_system_call(
     at_once(work, chosen)
 
 
-@pytest.mark.parametrize("size", [3, pytest.param(EVERY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_killed_in_the_middle_of_a_write(
     data: Path, uninterrupted: Uninterrupted, tmp_path: Path, size: int
 ) -> None:
@@ -160,7 +160,7 @@ def places(calls: list[Call], names: tuple[str, ...], path: str, text: str = "")
     ]
 
 
-@pytest.mark.parametrize("size", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_the_disk_fills_up(
     data: Path, uninterrupted: Uninterrupted, tmp_path: Path, size: int
 ) -> None:
@@ -184,7 +184,7 @@ def test_the_disk_fills_up(
 # With all its processes, at moments that no system call chooses
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(
     data: Path, uninterrupted: Uninterrupted, tmp_path: Path, kills: int
 ) -> None:

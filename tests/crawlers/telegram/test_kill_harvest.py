@@ -139,7 +139,7 @@ class Shot:
 
 
 @pytest.mark.parametrize(
-    ("messages", "kills"), [(60, 3), pytest.param(200, 20, marks=pytest.mark.slow)]
+    ("messages", "kills"), [(60, 3), pytest.param(150, 12, marks=pytest.mark.slow)]
 )
 def test_killed_at_any_moment(tmp_path: Path, messages: int, kills: int) -> None:
     channel, posts = make_channel(CHANNEL_ID, "lost_pets", messages, seed=4)
