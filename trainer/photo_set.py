@@ -116,8 +116,8 @@ def open_photos(
         photo_ids=photo_ids,
         labels=labels,
         groups=groups,
-        sources=_one(table["source"].dictionary_encode()),
-        species=_one(table["species"].dictionary_encode()),
+        sources=_one(table["source"]).dictionary_encode(),
+        species=_one(table["species"]).dictionary_encode(),
         sha256=sha256,
         texts=found_texts,
         texts_missing=missing_texts,
@@ -134,13 +134,13 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array."""
     if column.num_chunks == 0:
         return pa.array([], column.type)
-    found = column.unify_dictionaries().combine_chunks()
+    found = column.combine_chunks()
     return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
 
 
 def _labels(release: Release, identities: pa.ChunkedArray) -> tuple[Int64Array, pa.StringArray]:
     """The number of each photo's identity group, and the groups that there are, sorted by name."""
-    encoded = _one(identities.dictionary_encode())
+    encoded = _one(identities).dictionary_encode()
     table = release.groups()
     places = pc.index_in(encoded.dictionary, value_set=_one(table["identity_id"]))
     if places.null_count:
