@@ -32,30 +32,44 @@ from evaluation.similarity import (
 from petdata.errors import PetdataError
 
 BINS: Final = 1 << 17  # between -1 and 1: 1.5e-5 wide
+COARSER: Final = 16  # bins in one of the jackknife's, whose tables then stay in the cache
 JACKKNIFE_GROUPS: Final = 50  # of identities
 MOST_LISTED: Final = 5_000_000  # pairs: 125 MB
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedPairs:
+    """Of bins that are not empty, from the highest down."""
+
+    lower_edges: FloatArray  # (B,)
+    numbers: IntArray  # (2, B): pairs of two identities, pairs of one
+
+    def curve(self, without: IntArray | int = 0) -> RocCurve:
+        """Raises PetdataError where there are not pairs of both kinds."""
+        other, same = np.cumsum(self.numbers - without, axis=1, dtype=float)
+        return RocCurve.from_accepted(self.lower_edges, same, other)
 
 
 @dataclass(frozen=True, eq=False)
 class AllPairs:
     """Every two photos of one gallery that are not duplicates, each pair once."""
 
-    thresholds: FloatArray  # (B,) lower edges of the bins that are not empty, falling
-    counts: IntArray  # (2, B): pairs of two identities, pairs of one
-    touching: IntArray = field(repr=False)  # (groups, 2, B): those with an identity of the group
+    counts: BinnedPairs
+    coarse: BinnedPairs  # the same pairs in wider bins
+    touching: IntArray = field(repr=False)  # (groups, 2, B): coarse, with someone of the group
 
     @property
     def other(self) -> int:
-        return int(self.counts[0].sum())
+        return int(self.counts.numbers[0].sum())
 
     @property
     def same(self) -> int:
-        return int(self.counts[1].sum())
+        return int(self.counts.numbers[1].sum())
 
     @cached_property
     def curve(self) -> RocCurve:
         """Raises PetdataError where there are not pairs of both kinds."""
-        return self._curve(self.counts)
+        return self.counts.curve()
 
     @cached_property
     def auc_error(self) -> float:
@@ -88,13 +102,9 @@ class AllPairs:
     def _without_a_group(self) -> Iterator[RocCurve]:
         for touching in self.touching:
             try:
-                yield self._curve(self.counts - touching)
+                yield self.coarse.curve(without=touching)
             except PetdataError:  # all pairs of one kind are the group's
                 continue
-
-    def _curve(self, counts: IntArray) -> RocCurve:
-        other, same = np.cumsum(counts, axis=1, dtype=float)
-        return RocCurve.from_accepted(self.thresholds, same, other)
 
 
 def score_all_pairs(  # noqa: PLR0913, columns
@@ -119,12 +129,20 @@ def score_all_pairs(  # noqa: PLR0913, columns
     columns = _Columns(numbers, as_groups(duplicates, len(rows), default="different"), dealt)
     galleries = as_groups(galleries, len(rows), default="equal")
     with Workers(threads) as workers:
-        counts = np.zeros((workers.count, groups + 1, 2, bins), np.int64)
+        counts = np.zeros((workers.count, 2, bins), np.int64)
+        touching = np.zeros((workers.count, groups, 2, -(-bins // COARSER)), np.int64)
         for gallery in range(int(galleries.max(initial=-1)) + 1):
-            _count_gallery(rows, columns, np.flatnonzero(galleries == gallery), counts, workers)
-    used = np.flatnonzero(counts[:, -1].any(axis=(0, 1)))[::-1]
-    total = sum((part[:, :, used] for part in counts[1:]), counts[0][:, :, used])
-    return AllPairs(used * (2 / bins) - 1, total[-1], total[:-1])
+            photos = np.flatnonzero(galleries == gallery)
+            _count_gallery(rows, columns, photos, (counts, touching), workers)
+    total = counts.sum(axis=0)
+    fine, coarse = np.flatnonzero(total.any(axis=0))[::-1], touching.any(axis=(0, 1, 2))
+    coarse_total = np.stack([np.bincount(fine // COARSER, kind[fine]) for kind in total])
+    wide = np.flatnonzero(coarse)[::-1]
+    return AllPairs(
+        BinnedPairs(fine * (2 / bins) - 1, total[:, fine]),
+        BinnedPairs(wide * (2 * COARSER / bins) - 1, coarse_total[:, wide].astype(np.int64)),
+        touching.sum(axis=0)[:, :, wide],
+    )
 
 
 class PairList(NamedTuple):
@@ -166,7 +184,11 @@ class _Columns(NamedTuple):
 
 
 def _count_gallery(
-    vectors: Vectors, columns: _Columns, photos: IntArray, counts: IntArray, workers: Workers
+    vectors: Vectors,
+    columns: _Columns,
+    photos: IntArray,
+    counts: tuple[IntArray, IntArray],
+    workers: Workers,
 ) -> None:
     for above in parts(len(photos), ROWS_AT_A_TIME):
         one = photos[above]
@@ -183,22 +205,24 @@ def _count_gallery(
                     one[begin:end],  # noqa: B023
                     other,  # noqa: B023
                     first + begin,  # noqa: B023
-                    counts[worker],
+                    counts[0][worker],
+                    counts[1][worker],
                 )
 
             workers.share(len(one), fold)
 
 
 @compiled
-def _count_pairs(
+def _count_pairs(  # noqa: PLR0913, compiled
     similarities: Vectors,
     columns: _Columns,
     rows: IntArray,
     others: IntArray,
     first: int,
-    counts: IntArray,  # (groups + 1, 2, bins), the last of all pairs
+    counts: IntArray,  # (2, bins)
+    touching: IntArray,  # (groups, 2, coarse bins)
 ) -> None:
-    total, bins = counts.shape[0] - 1, counts.shape[2]
+    bins = counts.shape[1]
     for i in range(len(rows)):
         label, picture = columns.labels[rows[i]], columns.duplicates[rows[i]]
         group = columns.dealt[label]
@@ -211,7 +235,7 @@ def _count_pairs(
             its_label = columns.labels[row]
             kind = int(its_label == label)
             its_group = columns.dealt[its_label]
-            counts[total, kind, place] += 1
-            counts[group, kind, place] += 1
+            counts[kind, place] += 1
+            touching[group, kind, place // COARSER] += 1
             if its_group != group:
-                counts[its_group, kind, place] += 1
+                touching[its_group, kind, place // COARSER] += 1
