@@ -7,7 +7,7 @@ compress it or give it a dictionary are read through pyarrow: slower, and never 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -128,9 +128,9 @@ class _OpenFile:
         # Views give Python integers, in half the time that arrays take.
         self.offsets, self.lengths = index.offsets.data, index.lengths.data
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at exit os is gone
         if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+            close(self.descriptor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
