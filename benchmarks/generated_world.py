@@ -163,9 +163,10 @@ def _record(ledger: Ledger, table: pa.Table, part: Part, shard: int, name: str) 
     keys = [identity.partition("/")[2] for identity in table["identity_id"].to_pylist()]
     hashes = table["sha256"].to_pylist()
     size = part.photo_bytes or 40_000
+    stated = hashlib.sha256("".join(hashes).encode()).hexdigest()  # of other shards, another
     with ledger.transaction():
         ledger.write(
-            "INSERT INTO shards VALUES (?, ?, ?, ?, 'generated', 0)", shard, name, len(keys), 1
+            "INSERT INTO shards VALUES (?, ?, ?, ?, ?, 0)", shard, name, len(keys), 1, stated
         )
         for key in dict.fromkeys(keys):
             ledger.write(

@@ -126,7 +126,7 @@ def read_inputs(workspace: Workspace, options: BuildOptions) -> Rows:
 
 
 def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions) -> Plan:
-    matcher = ThumbnailMatcher(rows, scratch)
+    matcher = ThumbnailMatcher(rows, scratch, scratch.parent)
     return make_plan(
         rows, options, matcher, accepted=decisions.accepted, rejected=decisions.rejected
     )

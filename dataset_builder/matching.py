@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from dataset_builder.appearances import NO_MATCHES, Indices, Matches
 from dataset_builder.detection_power import detection_power
 from dataset_builder.hamming_join import available_cores
-from dataset_builder.hash_variants import hash_variants
+from dataset_builder.hash_cache import read_hashes, write_hashes
+from dataset_builder.hash_variants import Hashes, hash_variants
 from dataset_builder.inputs import Rows
 from dataset_builder.near_duplicates import Pictures, near_duplicates
 from dataset_builder.plan import Plan
@@ -33,11 +34,15 @@ SAMPLE: Final = 100  # photos that detection is measured on
 
 
 class ThumbnailMatcher:
-    """Holds the thumbnails of all rows in a file of the scratch folder, not in memory."""
+    """Holds the thumbnails of all rows in a file of the scratch folder, not in memory.
 
-    def __init__(self, rows: Rows, scratch: Path) -> None:
+    Hashes of shards are kept in the folder `cache`, where one is given.
+    """
+
+    def __init__(self, rows: Rows, scratch: Path, cache: Path | None = None) -> None:
         self.rows = rows
         self.path = scratch / "thumbnails"
+        self.cache = cache
         self._gathered: tuple[NDArray[np.uint8], NDArray[np.uint64]] | None = None
 
     def __call__(self, first: Indices, second: Indices | None, bits: int) -> Matches:
@@ -69,16 +74,23 @@ class ThumbnailMatcher:
         order = np.argsort(rows.file, kind="stable")
         bounds = np.searchsorted(rows.file[order], np.arange(len(rows.files) + 1))
 
-        def gather(number: int) -> None:
+        known = read_hashes(self.cache) if self.cache else {}
+
+        def gather(number: int) -> tuple[str, Hashes]:
+            file = rows.files[number]
             chosen = order[bounds[number] : bounds[number + 1]]
-            if len(chosen):
-                found = read_thumbnails(rows.files[number].path)[rows.row[chosen]]
-                thumbnails[chosen] = found
-                hashes[chosen] = hash_variants(rows.phash[chosen], found)
+            phash, found = read_thumbnails(file.path)
+            of_file = known.get(file.fingerprint)
+            if of_file is None or len(of_file) != len(phash):
+                of_file = hash_variants(phash, found)
+            thumbnails[chosen] = found[rows.row[chosen]]
+            hashes[chosen] = of_file[rows.row[chosen]]
+            return file.fingerprint, of_file
 
         with ThreadPoolExecutor(available_cores()) as pool:
-            for _ in pool.map(gather, range(len(rows.files))):
-                pass
+            gathered = dict(pool.map(gather, range(len(rows.files))))
+        if self.cache and gathered.keys() != known.keys():
+            write_hashes(self.cache, gathered)
         return thumbnails, hashes
 
 
@@ -96,10 +108,14 @@ class _Chosen:
         return len(self.chosen)
 
 
-def read_thumbnails(path: Path) -> NDArray[np.uint8]:
-    """(rows, 1024) gray levels of a shard; zeros where a row has none. Raises CorruptFile."""
+def read_thumbnails(path: Path) -> tuple[Hashes, NDArray[np.uint8]]:
+    """Hash and (rows, 1024) gray levels of a shard; zeros where a row has none.
+
+    Raises CorruptFile.
+    """
+    columns = ["phash", "thumbnail"]
     try:
-        table = pq.read_table(path, columns=["thumbnail"], use_threads=False, partitioning=None)
+        table = pq.read_table(path, columns=columns, use_threads=False, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise CorruptFile(f"{path}: {error}: restore it from a copy") from error
     column = table["thumbnail"]
@@ -114,7 +130,7 @@ def read_thumbnails(path: Path) -> NDArray[np.uint8]:
         whole = np.flatnonzero(lengths)
         found[start + whole] = data[offset[0] : offset[len(chunk)]].reshape(-1, THUMBNAIL_BYTES)
         start += len(chunk)
-    return found
+    return np.asarray(table["phash"].to_numpy(), np.uint64), found
 
 
 def detection(plan: Plan, cache: Path) -> dict[str, Any] | None:
