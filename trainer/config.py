@@ -112,9 +112,11 @@ class TrainConfig:
             raise PetdataError("trainable_blocks must be 0 or more, or -1 for everything")
         if self.cache_features and (self.trainable_blocks == -1 or self.skip_bad):
             raise PetdataError(
-                "cache_features needs frozen blocks (trainable_blocks is -1), and every photo "
+                "cache_features needs frozen blocks (trainable_blocks is not -1) and every photo "
                 "(no skip_bad)"
             )
+        if self.cache_features and self.scaled_decoding:
+            raise PetdataError("cache_features decodes a photo once: leave out scaled_decoding")
         self._check_texts()
         self.loss_config()
 

@@ -20,6 +20,7 @@ from trainer.checkpoint import MODEL as CHECKPOINT_MODEL
 from trainer.checkpoint import Progress, checkpoints_of, read_progress, restore, write_checkpoint
 from trainer.config import TrainConfig
 from trainer.data import Batch, PhotoLoader, PhotoSet, open_photos
+from trainer.decoding import Transform
 from trainer.feature_cache import FeatureCache, FeatureLoader, open_feature_cache
 from trainer.losses import active_triplet_share, build_loss
 from trainer.metrics_log import MetricsLog, draw_curves
@@ -29,12 +30,14 @@ from trainer.processes import Processes, start_processes
 from trainer.run_folder import Run, finish_run, open_run
 from trainer.sampler import IdentityBatchSampler, Rows
 from trainer.steps import Gatherer, backward_in_parts, backward_whole, moved, seed_step, split
+from trainer.transforms import with_scaled_decoding
 
 # Before the first epoch and after each: the network in evaluation mode -> figures of it, by name.
 OnEpochEnd = Callable[[PetEncoder], Mapping[str, float]]
 Say = Callable[[str], None]
 
 TRAIN: Final = "train"
+_WITHOUT: Final = {"texts": "the empty text stands in", "boxes": "they stay whole"}
 
 
 class TrainingDiverged(PetdataError):
@@ -92,6 +95,12 @@ def make_sampler(
         rank=rank,
         world_size=world_size,
     )
+
+
+def transform_for(config: TrainConfig, model: PetEncoder) -> Transform:
+    """The checkpoint's own, unless photos may be decoded at a half, a quarter or an eighth."""
+    transform = model.vision.transform()
+    return with_scaled_decoding(transform) if config.scaled_decoding else transform
 
 
 class _Training:
@@ -176,7 +185,7 @@ class _Training:
             return FeatureLoader(cache, self.photos, self._batches(), tokenize=tokenize)
         return PhotoLoader(
             self.photos,
-            self.model.vision.transform(),
+            transform_for(self.config, self.model),
             self._batches(),
             workers=self.config.workers,
             tokenize=tokenize,
@@ -287,6 +296,13 @@ class _Training:
             f"{self.config.photos} an epoch, {counted.trainable:,} of {counted.total:,} "
             f"parameters train, on {self.processes.device}"
         )
+
+        for what, missing in (
+            ("texts", self.photos.texts_missing),
+            ("boxes", self.photos.boxes_missing),
+        ):
+            if missing:
+                self.say(f"{what}: {missing:,} photos have none ({_WITHOUT[what]})")
 
     def _line(self) -> str:
         if self._latest is None:

@@ -147,6 +147,27 @@ def test_every_fusion_trains(runs: Workspace, fusion: str) -> None:
     assert moved == {"vision", "text", "fusion"}
 
 
+def test_boxes_and_texts_of_side_tables_reach_the_network(runs: Workspace) -> None:
+    plain = losses(train(tiny(epochs=1), runs))
+    said: list[str] = []
+    cropped = losses(train(tiny(epochs=1, crop="boxes"), runs, say=said.append))
+    assert cropped != plain
+    assert any("boxes: 11 photos have none" in line for line in said), said
+    fused = {"text_encoder": "e5-small", "epochs": 1}
+    owner = losses(train(tiny(text_from="owner", **fused), runs))
+    described = losses(train(tiny(text_from="descriptions", **fused), runs, say=said.append))
+    assert described != owner
+    assert any("texts: 11 photos have none" in line for line in said), said
+
+
+def test_scaled_decoding_is_nearly_the_same(runs: Workspace) -> None:
+    """Drawn photos of 420 pixels for an encoder of 64: they are decoded at a quarter."""
+    plain = losses(train(tiny(epochs=1, encoder="siglip2-base"), runs))
+    scaled = losses(train(tiny(epochs=1, encoder="siglip2-base", scaled_decoding=True), runs))
+    assert scaled != plain
+    assert scaled == pytest.approx(plain, rel=0.1)
+
+
 def test_arcface_trains_its_centres(runs: Workspace) -> None:
     run = train(tiny(loss="arcface", epochs=3), runs)
     centres = load_file(checkpoints_of(run)[-1] / "loss.safetensors")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from worlds import Animal, add, build_release, photo
+from worlds import Animal, add, build_release, photo, sha256
 
+from petdata.side_table_kinds import BOXES, DESCRIPTIONS, Producer
+from petdata.side_tables import append_rows, table_folder
 from petdata.workspace import Workspace
 from trainer.config import TrainConfig
 
+SAID = {"language": "en", "model": "tests", "prompt_version": "1"}
 IDENTITIES = 14  # of which some go to validation
 
 
@@ -25,8 +28,23 @@ def training_workspace(root: Path) -> Workspace:
         for n in range(IDENTITIES)
     ]
     add(workspace, animals)
+    _look_and_describe(workspace, animals)
     build_release(workspace, val_fraction=0.3, keep_text=True)
     return workspace
+
+
+def _look_and_describe(workspace: Workspace, animals: list[Animal]) -> None:
+    """Side tables of boxes and descriptions; a photo of each animal has neither."""
+    photos = [(animal, content) for animal in animals for content in animal.photos[1:]]
+    box = {"class": "cat", "score": 0.9, "x0": 40.0, "y0": 30.0, "x1": 300.0, "y1": 260.0}
+    boxes = [{"sha256": sha256(photo), "boxes": [box], "chosen": 0} for _, photo in photos]
+    append_rows(table_folder(workspace.root, "boxes"), BOXES, Producer(model="tests"), boxes)
+    texts = [
+        {"sha256": sha256(photo), "text": f"cat {animal.identity[-2:]}", **SAID}
+        for animal, photo in photos
+    ]
+    producer = Producer(model="tests", prompt_version="1")
+    append_rows(table_folder(workspace.root, "descriptions"), DESCRIPTIONS, producer, texts)
 
 
 def tiny(**changes: Any) -> TrainConfig:
