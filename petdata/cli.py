@@ -97,6 +97,9 @@ _EXTRA_OF = {
     "torch": "train",
     "transformers": "train",
     "sklearn": "evaluate",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
 }
 
 

@@ -1,4 +1,4 @@
-"""Commands of models: train. Like petdata.cli, each parses, calls once and prints."""
+"""Commands of models: train, export. Like petdata.cli, each parses, calls once and prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.config import TrainConfig
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train,):
+    for command in (train, export):
         app.command()(command)
 
 
@@ -44,3 +44,25 @@ def train(
         return
     given = flags if dataset is None else flags | {"dataset": dataset}
     train_and_print(config, given, dry_run=dry_run)
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A finished run, by name or folder.")],
+    into: Annotated[
+        Path | None, typer.Option(help="The folder to make; without it export/ of the run.")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="Send it to the Hub, in one commit.")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository, where there is none, private.")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Add onnx/model.onnx.")] = False,
+) -> None:
+    """Make a folder that transformers, timm or open_clip load without petdata, with a card.
+
+    A fresh process first loads it as its card says and compares embeddings with the run's.
+    """
+    from trainer.export_command import export_and_print
+
+    export_and_print(run, into=into, push=push, private=private, onnx=onnx)

@@ -48,8 +48,9 @@ def read_model(folder: Path, **changes: Any) -> tuple[PetEncoder, TrainConfig]:
 
 
 def fill_model(config: TrainConfig, folder: Path) -> PetEncoder:
+    """Of a run's model, or of an exported folder, which has a lone vision network at its root."""
     blocks = config.trainable_blocks
-    name, where = config.encoder, folder / "vision"
+    name, where = config.encoder, folder / "vision" if (folder / "vision").is_dir() else folder
     checkpointing = config.gradient_checkpointing
     if (where / "config.json").is_file():
         vision = load_vision_encoder(
