@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from dataset_builder.scratch import scratch_folder, whole_folder
@@ -63,11 +64,18 @@ def test_what_a_killed_process_left_goes_and_what_another_works_in_stays(tmp_pat
     assert names(target.parent) == ["2.0.0", "3.0.0"]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        duckdb.IOException("IO Error: No space left on device\n\nLINE 1: ..."),
+        KeyboardInterrupt(),
+    ],
+)
 def test_nothing_is_left_of_a_folder_that_was_not_finished(
     error: BaseException, tmp_path: Path
 ) -> None:
-    expected = StorageFailure if isinstance(error, OSError) else KeyboardInterrupt
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else StorageFailure
 
     def fail() -> None:
         with whole_folder(tmp_path / "1.0.0") as beside:
