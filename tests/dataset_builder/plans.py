@@ -44,7 +44,7 @@ def make_rows(photos: Iterable[Shown], options: BuildOptions) -> tuple[Rows, lis
         return known.get((photo.source, "train" if photo.source_split == "train" else "others"), -1)
 
     chosen = [photo for photo in photos if level(photo) >= 0]
-    chosen.sort(key=lambda photo: (level(photo), photo.identity, photo.picture))
+    chosen.sort(key=lambda p: (level(p), p.identity, p.picture, p.source_split))
     identities = sorted({photo.identity for photo in chosen})
     pictures = sorted({photo.picture for photo in chosen})
     count = len(chosen)
