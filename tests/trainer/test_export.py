@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import ModelCard, constants, snapshot_download
+from huggingface_hub import ModelCard, constants
 from safetensors.torch import load_file, save_file
 from training import tiny, training_workspace
+from typer.testing import CliRunner
 
+from petdata.cli import app
 from petdata.demo.servers.hub import TOKEN, HubServer
 from petdata.demo.servers.hub_faults import Fault
 from petdata.errors import CorruptFile, PetdataError
@@ -487,13 +489,44 @@ def test_other_models_and_public_repositories_are_left_alone(
 
 
 def test_a_pushed_model_opens_again(
-    hub: HubServer, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer,
+    fused: Path,
+    workspace: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    send(hub, exported, private=True)
-    fetched = snapshot_download(REPO, endpoint=hub.url, token=TOKEN, cache_dir=tmp_path)
-    assert files_of(Path(fetched)).items() >= files_of(exported).items()
-    monkeypatch.setattr("trainer.open_model.hub_folder", lambda *given: Path(fetched))
+    monkeypatch.setattr(exporting, "check_release", lambda *given: 0.0)
+    out = export(fused, workspace, into=tmp_path / "out").folder
+    send(hub, out, private=True)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    address = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     model, config = open_model(REPO, workspace=Workspace(root=tmp_path))
     assert config is not None
-    probe = drawn_probe(with_texts=False)
-    assert torch.equal(own_embeddings(model, probe), own_embeddings(open_model(exported)[0], probe))
+    assert config.text_encoder == "e5-small"
+    probe = drawn_probe(with_texts=True)
+    assert torch.equal(own_embeddings(model, probe), own_embeddings(open_model(out)[0], probe))
+
+
+def test_the_command_exports_sends_and_prints_no_token(
+    run: Path, workspace: Workspace, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "check_release", lambda *given: 3e-7)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("PETDATA_HOME", str(workspace.root))
+    monkeypatch.chdir(workspace.root)
+    out = workspace.root / "for-the-hub"
+    given = ["export", "cats", "--into", str(out), "--push", REPO, "--private"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert f"{out}: 9 embeddings as the run's, within 3e-07" in done.output
+    assert f"{REPO} is there, commit" in done.output
+    assert TOKEN not in done.output
+    assert on_the_hub(hub) == files_of(out)
+    assert hub.repository(REPO, "models").is_private
+    refused = CliRunner().invoke(app, ["export", "cats", "--push", "cats"])
+    assert isinstance(refused.exception, PetdataError)
+    assert "write it as user/name" in str(refused.exception)
