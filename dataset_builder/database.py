@@ -9,6 +9,8 @@ from typing import Final
 
 import duckdb
 
+from petdata.errors import StorageFailure
+
 MEMORY_LIMIT: Final = "2GB"  # it goes to disk beyond
 
 
@@ -21,4 +23,9 @@ def open_database(scratch: Path | None = None) -> Iterator[duckdb.DuckDBPyConnec
     with duckdb.connect(":memory:", config=settings) as database:
         # The bar of a slow query would stand between the JSON on standard output.
         database.execute("SET enable_progress_bar = false")
-        yield database
+        try:
+            yield database
+        except duckdb.IOException as error:  # where nobody knew better what it means
+            raise StorageFailure(
+                f"{str(error).splitlines()[0]}: make room or check the disk, then start again"
+            ) from error

@@ -13,8 +13,6 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-import duckdb
-
 from petdata.errors import PetdataError, StorageFailure, TryLater
 from petdata.workspace import make_folder, sync_folder
 
@@ -29,8 +27,6 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     folder, lock = _make(parent, prefix)
     try:
         yield folder
-    except duckdb.IOException as error:  # it has gone to disk here for want of memory
-        raise _failure(folder, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
@@ -40,8 +36,8 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
 def whole_folder(target: Path) -> Iterator[Path]:
     """A folder that stands at `target`, durable, once the block has ended; on an error none.
 
-    Raises StorageFailure for any error of the disk, PetdataError where the target has come to
-    exist, and TryLater where another process is making it.
+    Raises StorageFailure for any OSError, PetdataError where the target has come to exist, and
+    TryLater where another process is making it.
     """
     make_folder(target.parent)
     beside = target.with_name(f".{target.name}.tmp")
@@ -54,22 +50,14 @@ def whole_folder(target: Path) -> Iterator[Path]:
         sync_folder(target.parent)
     except BaseException as error:
         shutil.rmtree(beside, ignore_errors=True)
-        if isinstance(error, OSError | duckdb.IOException):
-            raise _failure(beside, error) from error
+        if isinstance(error, OSError):
+            raise StorageFailure(
+                f"cannot write {error.filename or beside}: {error.strerror or error}: make room "
+                "or check the disk, then start again; nothing else was changed"
+            ) from error
         raise
     finally:
         os.close(lock)
-
-
-def _failure(folder: Path, error: OSError | duckdb.IOException) -> StorageFailure:
-    if isinstance(error, OSError):
-        what = f"{error.filename or folder}: {error.strerror or error}"
-    else:
-        what = f"{folder}: {str(error).splitlines()[0]}"
-    return StorageFailure(
-        f"cannot work in {what}: make room or check the disk, then start again; nothing else was "
-        "changed"
-    )
 
 
 def _make_beside(beside: Path) -> int:
