@@ -55,7 +55,7 @@ def test_the_uninterrupted_crawl_is_what_these_tests_need(
 ) -> None:
     root = uninterrupted.root
     assert len(read_content(root).rows) == len(read_content(root).current) == 9
-    assert len(list(root.glob("shards/pet911/*.parquet"))) == 2
+    assert len(list(root.glob("shards/pet911/*.parquet"))) >= 2
     requests = asked(site, root, again=False)
     durable = durable_addresses(root)
     assert len(durable) == 3 + 9
