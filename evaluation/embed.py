@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,17 +68,26 @@ def embed(
     and photos are read from it, and those cut short go on; the network is left in the mode that it
     was in. Raises PetdataError, naming the photo, where an embedding is zero or not finite.
     """
-    chosen = EmbedOptions(**{**vars(options or EmbedOptions()), **changes})
-    if not len(photos):
-        raise PetdataError(f"split {photos.split} has no photos to embed")
-    work = _Embedding(model, photos, chosen)
-    if cache is None:
-        return work.in_memory()
+    if cache is not None:
+        return read_embeddings(embed_into(cache, model, photos, options=options, **changes))
+    return _Embedding.of(model, photos, options, changes).in_memory()
+
+
+def embed_into(
+    cache: Path,
+    model: nn.Module,
+    photos: PhotoSet,
+    *,
+    options: EmbedOptions | None = None,
+    **changes: Any,
+) -> Path:
+    """As `embed`; the folder in `cache` that holds the embeddings, made now or before."""
+    work = _Embedding.of(model, photos, options, changes)
     folder = cache / work.key[:32]
     if not is_finished(folder):
         make_folder(folder)
         work.into(folder)
-    return read_embeddings(folder)
+    return folder
 
 
 def model_hash(model: nn.Module) -> str:
@@ -101,6 +110,18 @@ class _Embedding:
     options: EmbedOptions
     transform: Transform = field(init=False)
     tokenize: Tokenize | None = field(init=False)
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        photos: PhotoSet,
+        options: EmbedOptions | None,
+        changes: Mapping[str, Any],
+    ) -> _Embedding:
+        if not len(photos):
+            raise PetdataError(f"split {photos.split} has no photos to embed")
+        return cls(model, photos, EmbedOptions(**{**vars(options or EmbedOptions()), **changes}))
 
     def __post_init__(self) -> None:
         vision = getattr(self.model, "vision", self.model)

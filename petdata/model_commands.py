@@ -1,4 +1,4 @@
-"""Commands of models: train, export. Like petdata.cli, each parses, calls once and prints."""
+"""Commands of models. Like petdata.cli, each parses, calls once and prints."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from evaluation.embed_flags import EmbedFlags
 from petdata.config_flags import with_flags
 from trainer.config import TrainConfig
 
+ModelName = Annotated[
+    str, typer.Argument(help="A run or export, user/name of the Hub, or an encoder, used frozen.")
+]
+ReleaseName = Annotated[
+    str, typer.Argument(help="Release folder, NAME@VERSION, or user/name of the Hub.")
+]
+
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export):
+    for command in (train, export, embed):
         app.command()(command)
 
 
@@ -66,3 +74,22 @@ def export(
     from trainer.export_command import export_and_print
 
     export_and_print(run, into=into, push=push, private=private, onnx=onnx)
+
+
+@with_flags(EmbedFlags)
+def embed(
+    model: ModelName,
+    release: ReleaseName,
+    pickle: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a pickle too, for other tools.")
+    ] = None,
+    *,
+    flags: dict[str, Any],
+) -> None:
+    """Embed a split of a release into the cache, as Parquet of unit vectors, and print the folder.
+
+    What is there already is not made again; what was cut short goes on.
+    """
+    from evaluation.embed_command import embed_and_print
+
+    embed_and_print(model, release, flags, pickle_file=pickle)

@@ -35,7 +35,7 @@ class LossConfig:
     arcface_scale: float = 64.0
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         if self.margin <= 0 or self.arcface_scale <= 0:
             raise PetdataError("margin and scale must be above 0")
         if min(self.triplet_weight, self.variance_weight) < 0:
@@ -99,7 +99,7 @@ class TrainConfig:
     log_every: Annotated[int, "Steps between lines of metrics."] = 10
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         for name in _AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -211,7 +211,7 @@ def _plain_types(kind: Any) -> list[type]:
     return [part if isinstance(part, type) else str for part in parts if part is not type(None)]
 
 
-def _check_choices(config: Any) -> None:
+def check_choices(config: Any) -> None:
     for name, kind in get_type_hints(type(config)).items():
         choices = choices_of(kind)
         value = getattr(config, name)
