@@ -89,10 +89,15 @@ def evaluate(embeddings: Embeddings, options: EvaluateOptions | None = None) -> 
         dataset_hash=embeddings.dataset_hash,
         options=options,
         parts=tuple(
-            _evaluate_part(name, embeddings if rows is None else embeddings.take(rows), options)
-            for name, rows in _parts(embeddings)
+            _evaluate_part(name, part, options) for name, part in evaluated_parts(embeddings)
         ),
     )
+
+
+def evaluated_parts(embeddings: Embeddings) -> Iterator[tuple[str, Embeddings]]:
+    """All photos, those of each source, those of each species."""
+    for name, rows in _parts(embeddings):
+        yield name, embeddings if rows is None else embeddings.take(rows)
 
 
 def _parts(embeddings: Embeddings) -> Iterator[tuple[str, IntArray | None]]:
@@ -206,19 +211,25 @@ def _by_gallery_size(ranking: Ranking) -> dict[int, float]:
 
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """JSON; a figure that no resample could give has null for its interval."""
-    text = json.dumps(_without_nan(dataclasses.asdict(evaluation)), indent=2, allow_nan=False)
+    text = json.dumps(told(evaluation), indent=2, allow_nan=False)
     write_whole(path, (text + "\n").encode())
+
+
+def told(evaluation: Evaluation) -> dict[str, Any]:
+    """As JSON has it."""
+    found: dict[str, Any] = _without_nan(dataclasses.asdict(evaluation))
+    return found
 
 
 def read_evaluation(path: Path) -> Evaluation:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        options = told["options"] | {"pairs": PairRules(**told["options"]["pairs"])}
+        said = json.loads(path.read_text(encoding="utf-8"))
+        options = said["options"] | {"pairs": PairRules(**said["options"]["pairs"])}
         return Evaluation(
-            model_hash=told["model_hash"],
-            dataset_hash=told["dataset_hash"],
+            model_hash=said["model_hash"],
+            dataset_hash=said["dataset_hash"],
             options=EvaluateOptions(**options),
-            parts=tuple(_part_from(part) for part in told["parts"]),
+            parts=tuple(_part_from(part) for part in said["parts"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptFile(f"{path} is no evaluation: {error}; evaluate again") from error

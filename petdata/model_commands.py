@@ -20,7 +20,7 @@ ReleaseName = Annotated[
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export, embed):
+    for command in (train, export, embed, evaluate):
         app.command()(command)
 
 
@@ -93,3 +93,36 @@ def embed(
     from evaluation.embed_command import embed_and_print
 
     embed_and_print(model, release, flags, pickle_file=pickle)
+
+
+@with_flags(EmbedFlags)
+def evaluate(  # noqa: PLR0913 - one parameter an option
+    model: ModelName,
+    release: ReleaseName,
+    name: Annotated[str | None, typer.Option(help="Of the folder in evaluations/.")] = None,
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap over identities.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of pairs and bootstrap.")] = 0,
+    no_controls: Annotated[
+        bool, typer.Option("--no-controls", help="The model alone, without raw encoder and so on.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    *,
+    flags: dict[str, Any],
+) -> None:
+    """Evaluate a model on a split: retrieval, verification, open set, each with its interval.
+
+    Beside it what the raw encoder, random weights and a colour histogram reach. Everything is
+    stored in evaluations/, with the lists of pairs.
+    """
+    from evaluation.evaluate_command import evaluate_and_print
+
+    evaluate_and_print(
+        model,
+        release,
+        flags,
+        name=name,
+        resamples=resamples,
+        seed=seed,
+        with_controls=not no_controls,
+        as_json=as_json,
+    )
