@@ -19,6 +19,7 @@ Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
 OWNER = "owner"  # texts that the announcements themselves have
+_WORDS = ("title", "description")
 _COLUMNS = ("photo_id", "identity_id", "source", "species", "sha256")
 
 
@@ -92,7 +93,7 @@ def open_photos(
 
     A photo without text has the empty one. Raises PetdataError and CorruptFile.
     """
-    wanted = [*_COLUMNS, *(("title", "description") if texts == OWNER else ())]
+    wanted = [*_COLUMNS, *(_WORDS if texts == OWNER else ())]
     if texts == OWNER and not release.manifest["options"].get("keep_text"):
         raise PetdataError(
             f"{release.reference} was built without texts: petdata build --keep-text keeps them"
@@ -162,15 +163,16 @@ def _texts(
 ) -> tuple[pa.LargeStringArray, int]:
     digest.update(f" texts {name}".encode())
     if name == OWNER:
-        parts = [table[column].cast(pa.large_string()) for column in ("title", "description")]
-        column = pc.binary_join_element_wise(
-            *parts, pa.scalar("\n", pa.large_string()), null_handling="skip"
-        )
+        # Nulls are filled first: pyarrow 26 gives no row at all where null_handling="skip" finds
+        # nothing but nulls.
+        parts = [pc.fill_null(table[each], "").cast(pa.large_string()) for each in _WORDS]
+        column = pc.binary_join_element_wise(*parts, pa.scalar("\n", pa.large_string()))
     else:
         side = read_side_table(_side_table(release, name, "descriptions"), columns=("text",))
         digest.update(_content_hash(side.rows.select(["sha256", "text"])))
         column = join(side, sha256).values["text"].cast(pa.large_string())
     found = _one(pc.fill_null(pc.utf8_trim_whitespace(column), ""))
+    assert len(found) == len(sha256)
     return found, int(pc.sum(pc.equal(found, "")).as_py() or 0)
 
 

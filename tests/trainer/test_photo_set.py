@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_release import PETS, small_release
-from worlds import release_rows
+from worlds import Animal, add, build_release, photo, release_rows
 
 from petdata.errors import CorruptFile, PetdataError
 from petdata.releases import open_release
@@ -215,6 +215,26 @@ def test_boxes_of_a_side_table(copy: Path) -> None:
     assert found.dataset_hash != photos.dataset_hash
     with pytest.raises(PetdataError, match="holds boxes, descriptions are needed"):
         open_split(copy, texts="yolo")
+
+
+def test_photos_without_title_and_description_have_the_empty_text(tmp_path: Path) -> None:
+    """Sources differ: imports of public data sets have neither."""
+    workspace = Workspace(root=tmp_path)
+    texts = {"pet911/rl500001": "Найден кот", "lcw/1": "", "telegram/1000-9": "Кошка"}
+    add(
+        workspace,
+        [
+            Animal(name, [photo(n), photo(n, 1)], title=t)
+            for n, (name, t) in enumerate(texts.items())
+        ],
+    )
+    found = open_split(
+        build_release(workspace, keep_text=True, merge_identities="off"), texts="owner"
+    )
+    assert found.texts is not None
+    names = [photo_id.rpartition("/")[0] for photo_id in found.photo_ids.to_pylist()]
+    assert found.texts.to_pylist() == [texts[name] for name in names]
+    assert found.texts_missing == names.count("lcw/1")
 
 
 def test_texts_of_a_side_table(copy: Path) -> None:
