@@ -20,7 +20,7 @@ ReleaseName = Annotated[
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export, embed, evaluate):
+    for command in (train, export, embed, evaluate, compare):
         app.command()(command)
 
 
@@ -126,3 +126,17 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         with_controls=not no_controls,
         as_json=as_json,
     )
+
+
+def compare(
+    evaluations: Annotated[
+        list[str], typer.Argument(help="Two or more, by name or folder; the first is the baseline.")
+    ],
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap over identities.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of pairs and bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Compare evaluations on the same photos with the first one, and say what can be concluded."""
+    from evaluation.compare_command import compare_and_print
+
+    compare_and_print(evaluations, resamples=resamples, seed=seed, as_json=as_json)
