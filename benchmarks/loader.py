@@ -43,7 +43,7 @@ from trainer.sampler import IdentityBatchSampler, Rows
 from trainer.transforms import ResizeCropNormalise, transform_of, with_scaled_decoding
 
 LATENCY_S = 0.020
-ROUNDS = 5
+ROUNDS = 3
 EPOCHS = 4
 
 Way = Callable[[], int]  # one epoch; how many photos
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         root = Path(name)
         jpegs = some_jpegs()
-        photos = 700 if options.quick else 3_000
+        photos = 445 if options.quick else 2_000
         repeated = [jpegs[n % len(jpegs)] for n in range(photos)]
         release = write_release(root / "releases" / "generated" / "1.0.0", repeated)
         mean = sum(map(len, repeated)) / photos / 1e3
