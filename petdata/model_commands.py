@@ -20,7 +20,7 @@ ReleaseName = Annotated[
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export, embed, evaluate, compare):
+    for command in (train, export, embed, evaluate, compare, costs):
         app.command()(command)
 
 
@@ -140,3 +140,21 @@ def compare(
     from evaluation.compare_command import compare_and_print
 
     compare_and_print(evaluations, resamples=resamples, seed=seed, as_json=as_json)
+
+
+def costs(
+    models: Annotated[list[str], typer.Argument(help="Runs, exports, or encoders of the table.")],
+    tiny: Annotated[bool, typer.Option("--tiny", help="The encoders in small.")] = False,
+    batch_size: Annotated[int, typer.Option(help="Photos at once.")] = 128,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure parameters, multiply-adds (torch's and torchinfo's way), memory and photos a second.
+
+    On drawn noise, without decoding. Encoders of the table need no published weights for it.
+    """
+    from evaluation.costs_command import costs_and_print
+
+    flags: Any = {"device": device, "precision": precision}
+    costs_and_print(models, EmbedFlags(tiny=tiny, batch_size=batch_size, **flags), as_json=as_json)

@@ -1,0 +1,76 @@
+"""Multiply-adds by hand, and what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from evaluation.costs import costs_of, drawn_batch, multiply_adds, torchinfo_multiply_adds
+from petdata.cli import app
+from trainer.encoders import load_vision_encoder
+from trainer.model import PetEncoder
+
+CPU = torch.device("cpu")
+WIDTH, MLP, BLOCKS, PATCHES = 32, 128, 3, 64  # tiny: pictures of 64 pixels, patches of 8
+
+
+def tiny_dinov2() -> PetEncoder:
+    return PetEncoder(load_vision_encoder("dinov2-small", tiny=True, trainable_blocks=1, seed=0))
+
+
+def test_every_product_is_counted() -> None:
+    tokens = PATCHES + 1
+    projections = tokens * (4 * WIDTH * WIDTH + 2 * WIDTH * MLP)
+    attention = 2 * tokens * tokens * WIDTH
+    patches = PATCHES * WIDTH * 3 * 8 * 8
+    model = tiny_dinov2()
+    found = multiply_adds(model, drawn_batch(model, 1, CPU))
+    assert found == patches + BLOCKS * (projections + attention)
+    assert multiply_adds(model, drawn_batch(model, 3, CPU)) == 3 * found
+
+
+def test_torchinfo_counts_a_layer_once_a_photo() -> None:
+    linear = 4 * (WIDTH * WIDTH + WIDTH) + 2 * WIDTH * MLP + MLP + WIDTH
+    norms = 2 * WIDTH
+    patches = PATCHES * (WIDTH * 3 * 8 * 8 + WIDTH)
+    model = tiny_dinov2()
+    found = torchinfo_multiply_adds(model, drawn_batch(model, 1, CPU))
+    assert found == patches + BLOCKS * (linear + 2 * norms) + norms
+    assert torchinfo_multiply_adds(model, drawn_batch(model, 3, CPU)) == 3 * found
+
+
+def test_a_published_encoder_has_its_figures() -> None:
+    """5.52 G is without attention's products, by torch; 0.079 G is torchinfo 1.8.0's."""
+    model = PetEncoder(load_vision_encoder("dinov2-small", weights="random"))
+    attention = 12 * 2 * 257 * 257 * 384
+    with torch.inference_mode():
+        batch = drawn_batch(model, 1, CPU)
+        assert (multiply_adds(model, batch) - attention) / 1e9 == pytest.approx(5.52, abs=0.01)
+        found = torchinfo_multiply_adds(model, batch) / 1e9
+    assert found == pytest.approx(0.079, abs=0.0005)
+
+
+def test_parameters_and_conditions() -> None:
+    model = tiny_dinov2()
+    found = costs_of(model, device=CPU, batch_size=4, timed_batches=2)
+    assert found.parameters == sum(each.numel() for each in model.parameters())
+    assert 0 < found.trainable < found.parameters / 2
+    assert found.photos_per_second > 0
+    assert found.peak_bytes > 4 * found.parameters
+    assert (found.batch_size, found.precision) == (4, "float32")
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PETDATA_HOME", str(tmp_path))
+    names = ["clip-vit-base", "dinov2-small", "--tiny", "--batch-size", "2", "--device", "cpu"]
+    shown = CliRunner().invoke(app, ["costs", *names], catch_exceptions=False).stdout
+    assert "clip-vit-base" in shown
+    assert "batch 2, float32, CPU" in shown
+    said = CliRunner().invoke(app, ["costs", *names, "--json"], catch_exceptions=False).stdout
+    told = json.loads(said)
+    assert list(told) == ["clip-vit-base", "dinov2-small"]
+    assert told["dinov2-small"]["trainable"] > 0
