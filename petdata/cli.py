@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from petdata import __version__
+from petdata.enrich_commands import add_enrich_commands
 from petdata.errors import PetdataError
 from petdata.model_commands import add_model_commands
 from petdata.standard_streams import open_closed_streams
@@ -634,6 +635,7 @@ def demo(
 
 
 add_model_commands(app)
+add_enrich_commands(app)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+"""Models of a few thousand random parameters, in folders as the Hub has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tokenizers
+import torch
+import transformers
+
+IMAGE = "<image>"
+VISION = {
+    **{"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2},
+    **{"num_attention_heads": 2, "image_size": 32, "patch_size": 16},
+}
+TEXT = {
+    **{"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2},
+    **{"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 260},
+}
+
+
+def save_vision_language_model(folder: Path) -> None:
+    """LLaVA; its tokens are bytes."""
+    torch.manual_seed(0)
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    words = {letter: number for number, letter in enumerate([*alphabet, "<pad>", "<end>", IMAGE])}
+    bare = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=words, merges=[]))
+    bare.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bare.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bare,
+        pad_token="<pad>",
+        eos_token="<end>",
+        extra_special_tokens={"image_token": IMAGE},
+    )
+    template = (
+        "{% for message in messages %}{% for part in message.content %}"
+        "{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}"
+        "{% endfor %}{% endfor %}"
+    )
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessor(
+            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+        ),
+        tokenizer=tokenizer,
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template,
+    )
+    processor.save_pretrained(folder)
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**VISION),
+        text_config=transformers.LlamaConfig(**TEXT, pad_token_id=256, eos_token_id=257),
+        image_token_id=words[IMAGE],
+    )
+    network = transformers.LlavaForConditionalGeneration(config)
+    network.save_pretrained(folder)
