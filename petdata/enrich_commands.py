@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from petdata.config_flags import with_flags
-from trainer.enrich_flags import DescribeFlags
+from trainer.enrich_flags import DescribeFlags, DetectFlags
 
 PhotosName = Annotated[
     str,
@@ -19,8 +19,19 @@ PhotosName = Annotated[
 
 
 def add_enrich_commands(app: typer.Typer) -> None:
-    for command in (describe,):
+    for command in (detect, describe):
         app.command()(command)
+
+
+@with_flags(DetectFlags)
+def detect(photos: PhotosName, *, flags: dict[str, Any]) -> None:
+    """Find the animal on each photo: boxes with class and score, into a side table.
+
+    Photos that have a row are not looked at again: the same command goes on where a run stopped.
+    """
+    from trainer.detect_command import detect_and_print
+
+    detect_and_print(photos, flags)
 
 
 @with_flags(DescribeFlags)

@@ -12,6 +12,7 @@ from trainer.encoder_table import Weights
 # repository (other frameworks, other precisions, pickles) are not fetched.
 WANTED = [
     "*.json",
+    "chat_template.jinja",
     "vocab.txt",
     "merges.txt",
     "*.model",

@@ -56,3 +56,34 @@ def save_vision_language_model(folder: Path) -> None:
     )
     network = transformers.LlavaForConditionalGeneration(config)
     network.save_pretrained(folder)
+
+
+def save_detector(folder: Path) -> None:
+    """RT-DETRv2, whose 20 random queries find what they find."""
+    torch.manual_seed(0)
+    backbone = transformers.RTDetrResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 8, 16, 16],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    config = transformers.RTDetrV2Config(
+        backbone_config=backbone,
+        encoder_in_channels=[8, 16, 16],
+        encoder_hidden_dim=16,
+        d_model=16,
+        encoder_ffn_dim=16,
+        decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=16,
+        decoder_layers=2,
+        num_queries=20,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        num_denoising=0,
+        id2label={0: "person", 1: "cat", 2: "dog"},
+    )
+    network = transformers.RTDetrV2ForObjectDetection(config)
+    network.save_pretrained(folder)
+    side = {"height": 64, "width": 64}
+    transformers.RTDetrImageProcessor(size=side).save_pretrained(folder)
