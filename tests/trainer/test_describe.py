@@ -169,8 +169,8 @@ def test_a_busy_server_is_left_alone_as_long_as_it_says(collected: Path, folder:
 
 
 def test_a_silent_server_is_asked_again(collected: Path, folder: Path) -> None:
-    with ChatServer(faults=deque([Fault(delay_s=1.0), Fault(status=503)])) as server:
-        counts = describe(collected, folder, server, timeout_s=0.3)
+    with ChatServer(faults=deque([Fault(delay_s=1.5), Fault(status=503)])) as server:
+        counts = describe(collected, folder, server, timeout_s=0.5)
     assert counts.described == PHOTOS
     assert counts.problems == 0
 
@@ -198,7 +198,7 @@ def test_a_server_that_stays_busy_ends_the_run_and_what_was_answered_is_stored(
 
 
 def test_no_more_requests_are_under_way_than_were_wished(collected: Path, folder: Path) -> None:
-    with ChatServer(always=lambda sha256: Fault(delay_s=0.1)) as server:
+    with ChatServer(always=lambda sha256: Fault(delay_s=0.3)) as server:
         describe(collected, folder, server, concurrency=3)
     assert server.most_at_once == 3
 
@@ -302,7 +302,8 @@ def test_killed_and_started_again_no_stored_photo_is_asked_for_twice(
         "config = DescribeConfig(concurrency=1, every=2)\n"
         "describe_photos(photos, folder, OpenAICompatible(url, 'tiny-vl'), config)\n"
     )
-    with ChatServer(always=lambda sha256: Fault(delay_s=0.1)) as server:
+    with ChatServer() as server:
+        server.always = lambda _: Fault(delay_s=300.0) if len(server.asked) > 5 else chat.USUAL
         command = [sys.executable, "-c", script, str(collected), str(folder), server.url]
         running = subprocess.Popen(command)
         try:
@@ -314,6 +315,7 @@ def test_killed_and_started_again_no_stored_photo_is_asked_for_twice(
             running.wait()
         stored = set(known_sha256(folder).to_pylist())
         assert len(stored) == 4  # two parts of two; the fifth answer was not stored yet
+        server.always = lambda _: chat.USUAL
         server.asked.clear()
         subprocess.run(command, check=True)
         assert not stored & {asked.sha256 for asked in server.asked}
