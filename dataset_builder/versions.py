@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.metadata import photo_ids
@@ -43,9 +44,11 @@ def check_version(folder: Path, version: str | None) -> str | None:
 def propose_version(previous: Path | None, plan: Plan, published: Sequence[str]) -> str:
     if previous is None:
         return "1.0.0"
-    table = pq.read_table(
-        previous / "metadata" / "attrition.parquet", columns=["photo_id", "split"]
-    )
+    path = previous / "metadata" / "attrition.parquet"
+    try:
+        table = pq.read_table(path, columns=["photo_id", "split"], partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptFile(f"{path} cannot be read ({error}): restore it from a copy") from error
     before = {
         id: split
         for id, split in zip(table["photo_id"].to_pylist(), table["split"].to_pylist(), strict=True)
