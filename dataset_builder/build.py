@@ -38,13 +38,14 @@ from dataset_builder.metadata import (
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
+from dataset_builder.released_files import BYTE_INDEX, released_files, released_indexes
 from dataset_builder.released_pairs import PAIRS, ReleasedPairs, released_pairs
 from dataset_builder.scratch import scratch_folder, whole_folder
 from dataset_builder.versions import after_retired, check_name, check_version, propose_version
-from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy, release_files
+from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy
 from petdata.errors import CorruptFile
 from petdata.manifest import FORMAT, MANIFEST, read_manifest
-from petdata.release_folders import latest_release, releases_of
+from petdata.release_folders import latest_release
 from petdata.sources import known_sources
 from petdata.takedowns import read_takedowns
 from petdata.workspace import Workspace, make_folder, write_whole
@@ -149,15 +150,15 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
     say("measuring on a sample what the leak gate sees")
     power = detection(plan, workspace.root / "cache")
     planned = plan_files(plan, published)
-    known = _known_files(workspace, say)
+    known = released_files(workspace, say)
     writer = FileWriter(plan, published)
     data: dict[str, WrittenFile] = {}
     say(f"writing {len(planned):,} files, {sum(f.bytes for f in planned) / 1e9:,.2f} GB of JPEG")
     fresh = [file for file in planned if file.fingerprint not in known]
-    for file in planned:
-        if file.fingerprint in known:
-            path, data[file.path] = known[file.fingerprint]
-            link_or_copy(path, beside / file.path)
+    linked = {f.path: known[f.fingerprint] for f in planned if f.fingerprint in known}
+    for name, file in linked.items():
+        link_or_copy(file.place, beside / name)
+        data[name] = file.entry
     written = writer.write_all([(file, beside / file.path) for file in fresh])
     data |= {file.path: entry for file, entry in zip(fresh, written, strict=True)}
     say("writing metadata, card and manifest")
@@ -167,10 +168,8 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         groups_table(plan, published, configs), beside / "metadata" / "identity_groups.parquet"
     )
     write_table(links_table(plan, published), beside / "metadata" / "identity_links.parquet")
-    write_table(
-        byte_index_table(beside, [f.path for f in planned]),
-        beside / "metadata" / "byte_index.parquet",
-    )
+    index = byte_index_table(beside, [f.path for f in planned], released_indexes(linked))
+    write_table(index, beside / BYTE_INDEX)
     write_json(leakage(plan, power), beside / "metadata" / "leakage.json")
     if made.pairs is not None:
         write_table(made.pairs.table, beside / PAIRS)
@@ -206,21 +205,6 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         linked=len(planned) - len(fresh),
         is_new=True,
     )
-
-
-def _known_files(workspace: Workspace, say: Say) -> dict[str, tuple[Path, WrittenFile]]:
-    """Data files of every release here, by what they say."""
-    found = {}
-    for release in releases_of(workspace):
-        try:
-            files = release_files(read_manifest(release))
-        except (CorruptFile, TypeError, AttributeError) as error:
-            say(f"{release} is broken, so no file of it is shared: {error}")
-            continue
-        for fingerprint, (path, entry) in files.items():
-            if (release / path).is_file():
-                found[fingerprint] = (release / path, entry)
-    return found
 
 
 def revoked_hashes(plan: Plan, purged: Collection[str]) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from dataset_builder.appearances import Indices
 from dataset_builder.plan import SPLITS, Plan
-from petdata.byte_index import index_shard
+from petdata.byte_index import ByteIndex, index_shard
 from petdata.shards import storing, whole_file
 
 
@@ -117,11 +117,16 @@ def links_table(plan: Plan, published: Sequence[str]) -> pa.Table:
     )
 
 
-def byte_index_table(root: Path, paths: Sequence[str]) -> pa.Table:
-    """Where each photo lies: file, row, offset and length in bytes."""
+def byte_index_table(
+    root: Path, paths: Sequence[str], known: Mapping[str, ByteIndex] | None = None
+) -> pa.Table:
+    """Where each photo lies: file, row, offset and length in bytes.
+
+    Files whose index is `known` are not walked.
+    """
     parts = []
     for path in paths:
-        index = index_shard(root / path)
+        index = (known or {}).get(path) or index_shard(root / path)
         if index is None:
             continue
         parts.append(

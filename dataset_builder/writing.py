@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -249,12 +249,3 @@ def link_or_copy(source: Path, target: Path) -> None:
         except OSError as error:
             raise StorageFailure(f"cannot write {target}: {error.strerror}") from error
     sync_folder(target.parent)
-
-
-def release_files(manifest: Mapping[str, Any]) -> dict[str, tuple[str, WrittenFile]]:
-    """Fingerprint -> path and what the manifest says of it."""
-    return {
-        entry["fingerprint"]: (path, WrittenFile(**entry))
-        for path, entry in manifest["files"].items()
-        if "fingerprint" in entry
-    }

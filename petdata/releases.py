@@ -124,7 +124,7 @@ class Release:
         where only reading it would tell.
         """
         paths = self.files(split)
-        indexes = _file_indexes(self.folder / _BYTE_INDEX, paths)
+        indexes = file_indexes(self.folder / _BYTE_INDEX, paths)
         counts = [int(self.manifest["files"][path]["rows"]) for path in paths]
         for path, index, count in zip(paths, indexes, counts, strict=True):
             if index is not None and index.rows != count:
@@ -248,7 +248,7 @@ def _read(path: Path, names: Sequence[str]) -> pa.Table:
         raise CorruptFile(f"{path} cannot be read ({error}): pull or build it again") from error
 
 
-def _file_indexes(path: Path, wanted: Sequence[str]) -> list[ByteIndex | None]:
+def file_indexes(path: Path, wanted: Sequence[str]) -> list[ByteIndex | None]:
     """Of each file; None for those that the table leaves out, as no contiguous bytes.
 
     The table has the rows of a file beside each other and in order, as builds write them.

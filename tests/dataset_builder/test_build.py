@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from worlds import Animal, add, build_release, photo, release_rows
 
@@ -253,3 +256,58 @@ def test_a_broken_release_of_another_name_stops_no_build(tmp_path: Path) -> None
         "2.0.0",
         "5.0.0",
     ]
+
+
+def test_linked_files_keep_their_place_in_the_byte_index(tmp_path: Path) -> None:
+    """As every photo's bytes tell; a table that is not the released one is not believed."""
+    workspace = world(tmp_path / "linked", PETS[1:6])
+    first = build(workspace, BuildOptions()).folder
+    add(workspace, [Animal("lcw/90", [photo(20)])])
+    second = build(workspace, BuildOptions())
+    assert second.linked > 0
+    assert hashes_by_index(second.folder) == hashes_by_row(second.folder)
+    for release in (first, second.folder):
+        path = release / "metadata" / "byte_index.parquet"
+        table = pq.read_table(path)
+        moved = pc.add(table["offset"], 1)
+        path.unlink()
+        pq.write_table(
+            table.set_column(table.schema.get_field_index("offset"), "offset", moved), path
+        )
+    assert hashes_by_index(second.folder) != hashes_by_row(second.folder)
+    add(workspace, [Animal("lcw/91", [photo(21)])])
+    third = build(workspace, BuildOptions())
+    assert third.linked > 0
+    assert hashes_by_index(third.folder) == hashes_by_row(third.folder)
+
+
+def hashes_by_index(release: Path) -> list[tuple[str, int, str]]:
+    columns = 'path, row, "offset", length'
+    rows = duckdb.sql(f"SELECT {columns} FROM '{release}/metadata/byte_index.parquet'").fetchall()
+    found = []
+    for path, row, offset, length in rows:
+        jpeg = (release / path).read_bytes()[offset : offset + length]
+        found.append((path, row, hashlib.sha256(jpeg).hexdigest()))
+    return sorted(found)
+
+
+def hashes_by_row(release: Path) -> list[tuple[str, int, str]]:
+    manifest = json.loads((release / "manifest.json").read_text())
+    paths = [path for path in manifest["files"] if path.startswith("data/")]
+    return sorted(
+        (path, row, photo.sha256)
+        for path in paths
+        for row, photo in enumerate(read_photos([release / path]))
+    )
+
+
+def test_a_released_file_that_was_cut_off_is_written_again(tmp_path: Path) -> None:
+    workspace = world(tmp_path / "cut", PETS[1:6])
+    first = build(workspace, BuildOptions())
+    cut = first.folder / "data/telegram/train-00000.parquet"
+    whole = cut.read_bytes()
+    cut.unlink()
+    cut.write_bytes(whole[:-1])
+    again = build(workspace, BuildOptions(), version="5.0.0")
+    assert (again.written, again.linked) == (1, first.written - 1)
+    assert (again.folder / "data/telegram/train-00000.parquet").read_bytes() == whole
