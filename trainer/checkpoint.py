@@ -60,8 +60,6 @@ def write_checkpoint(
         save_file(_owned(loss.state_dict()), str(partial / LOSS))
         (partial / STATE).write_text(json.dumps(vars(progress)), encoding="utf-8")
         sync_tree(partial)
-        if folder.exists():
-            shutil.rmtree(folder)
         partial.rename(folder)
         sync_folder(folder.parent)
     except OSError as error:

@@ -117,6 +117,8 @@ class TrainConfig:
             )
         if self.cache_features and self.scaled_decoding:
             raise PetdataError("cache_features decodes a photo once: leave out scaled_decoding")
+        if self.name is not None and (self.name in ("", "..") or Path(self.name).name != self.name):
+            raise PetdataError(f"name {self.name!r} must be that of a folder in runs/")
         self._check_texts()
         self.loss_config()
 
@@ -143,7 +145,8 @@ class TrainConfig:
         )
 
 
-# Another value of these gives the same weights, within rounding, so a run may go on with one.
+# Another value of these leads to the same weights, within rounding and but for dropout, so a run
+# may go on with it.
 HARMLESS: Final = frozenset(
     {
         *("dataset", "revision", "name", "device", "workers"),
@@ -185,7 +188,9 @@ def config_of(values: Mapping[str, Any], *, where: str) -> TrainConfig:
 def to_toml(config: TrainConfig) -> str:
     """As `--config` reads it; what is unset stays out."""
     values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    return "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()
+    )
 
 
 def config_hash(config: TrainConfig, dataset_hash: str) -> str:

@@ -113,13 +113,14 @@ def open_feature_cache(
     side = encoder.image_size
     shape = tuple(encoder.frozen(torch.zeros(1, 3, side, side, device=device)).shape[1:])
     folder = workspace.root / "cache" / "features" / _key(encoder, photos, rows)
-    needed = len(rows) * int(np.prod(shape)) * _BYTES
-    filled = _filled(folder)
+    bytes_each = int(np.prod(shape)) * _BYTES
+    needed = len(rows) * bytes_each
+    filled = _filled(folder, bytes_each)
     say(f"features of the frozen blocks: {needed / 1e9:,.2f} GB in {folder}")
     if filled < len(rows):
         make_folder(folder)
-        _require_room(folder, needed, filled * needed // max(len(rows), 1))
-        _fill(folder, encoder, photos, rows, shape=shape, workers=workers)
+        _require_room(folder, needed, filled * bytes_each)
+        _fill(folder, encoder, photos, rows, bytes_each, workers=workers)
     return FeatureCache(folder, rows, shape)
 
 
@@ -128,13 +129,12 @@ def _fill(
     encoder: VisionEncoder,
     photos: PhotoSet,
     rows: Rows,
+    bytes_each: int,
     *,
-    shape: tuple[int, ...],
     workers: int | None,
 ) -> None:
-    filled = _filled(folder)
+    filled = _filled(folder, bytes_each)
     file = folder / "features.bin"
-    bytes_each = int(np.prod(shape)) * _BYTES
     device = next(encoder.parameters()).device
     left = rows[filled:]
     batches = [left[first : first + _FILL_BATCH] for first in range(0, len(left), _FILL_BATCH)]
@@ -162,12 +162,14 @@ def _fill(
         ) from error
 
 
-def _filled(folder: Path) -> int:
-    state = folder / "state.json"
-    if not state.is_file():
+def _filled(folder: Path, bytes_each: int) -> int:
+    """Photos whose features are there: as many as the state says, if the file has them."""
+    state, file = folder / "state.json", folder / "features.bin"
+    if not state.is_file() or not file.is_file():
         return 0
     try:
-        return int(json.loads(state.read_text())["filled"])
+        said = int(json.loads(state.read_text())["filled"])
+        return min(said, file.stat().st_size // bytes_each)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFile(f"{state} is damaged: delete {folder}") from error
 

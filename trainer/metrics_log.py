@@ -18,7 +18,7 @@ CURVES: Final = "curves.png"
 
 
 class MetricsLog:
-    """Appends one object a line: {"step": 120, "loss": 0.31, ...}.
+    """Appends one object a line: {"step": 120, "loss": 0.31, ...}, without what is not finite.
 
     Opened at a step, it forgets what an earlier process logged beyond it, so that a resumed run
     reads as if it had never stopped.
@@ -34,10 +34,11 @@ class MetricsLog:
         self._events = SummaryWriter(str(folder / EVENTS), purge_step=step + 1, max_queue=100)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._file.write(json.dumps({"step": step, **finite}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            if name != "epoch" and math.isfinite(value):
+        for name, value in finite.items():
+            if name != "epoch":
                 self._events.add_scalar(name, value, step)
 
     def close(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from petdata.errors import PetdataError
-from trainer.config import TrainConfig
+from trainer.config import FusionName, TrainConfig
 from trainer.encoders import TextEncoder, VisionEncoder, load_text_encoder, load_vision_encoder
 from trainer.features import ImageFeatures
 from trainer.fusion import Fusion, build_fusion
@@ -64,31 +64,26 @@ class ParameterCount:
 
 def build_model(config: TrainConfig) -> PetEncoder:
     """Weights that are not loaded are drawn from the config's seed, whatever was drawn before."""
+    chosen: dict[str, Any] = {
+        "tiny": config.tiny,
+        "trainable_blocks": config.trainable_blocks,
+        "gradient_checkpointing": config.gradient_checkpointing,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        vision = load_vision_encoder(
-            config.encoder,
-            weights=config.weights,
-            tiny=config.tiny,
-            trainable_blocks=config.trainable_blocks,
-            gradient_checkpointing=config.gradient_checkpointing,
-        )
+        vision = load_vision_encoder(config.encoder, weights=config.weights, **chosen)
         if config.text_encoder is None or config.fusion_name is None:
             return PetEncoder(vision)
-        text = load_text_encoder(
-            config.text_encoder,
-            weights=config.text_weights,
-            tiny=config.tiny,
-            trainable_blocks=config.trainable_blocks,
-            gradient_checkpointing=config.gradient_checkpointing,
-        )
-        fusion = build_fusion(
-            config.fusion_name,
-            image_width=vision.width,
-            patch_width=vision.patch_width,
-            text_width=text.width,
-        )
-    return PetEncoder(vision, text, fusion)
+        text = load_text_encoder(config.text_encoder, weights=config.text_weights, **chosen)
+        return fused(vision, text, config.fusion_name)
+
+
+def fused(vision: VisionEncoder, text: TextEncoder, fusion: FusionName) -> PetEncoder:
+    """Joined by a fusion with random weights."""
+    made = build_fusion(
+        fusion, image_width=vision.width, patch_width=vision.patch_width, text_width=text.width
+    )
+    return PetEncoder(vision, text, made)
 
 
 def count_parameters(model: nn.Module) -> ParameterCount:

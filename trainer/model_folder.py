@@ -11,14 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
 from petdata.errors import CorruptFile, PetdataError
 from trainer.config import TrainConfig, read_config, to_toml
 from trainer.encoders import load_text_encoder, load_vision_encoder
-from trainer.fusion import build_fusion
-from trainer.model import PetEncoder
+from trainer.model import PetEncoder, fused
 from trainer.transformers_loading import quiet
 
 CONFIG: Final = "config.toml"
@@ -49,34 +49,23 @@ def read_model(folder: Path, **changes: Any) -> tuple[PetEncoder, TrainConfig]:
 
 def fill_model(config: TrainConfig, folder: Path) -> PetEncoder:
     """Of a run's model, or of an exported folder, which has a lone vision network at its root."""
-    blocks = config.trainable_blocks
     name, where = config.encoder, folder / "vision" if (folder / "vision").is_dir() else folder
-    checkpointing = config.gradient_checkpointing
+    chosen: dict[str, Any] = {
+        "trainable_blocks": config.trainable_blocks,
+        "gradient_checkpointing": config.gradient_checkpointing,
+    }
     if (where / "config.json").is_file():
-        vision = load_vision_encoder(
-            name, weights=where, trainable_blocks=blocks, gradient_checkpointing=checkpointing
-        )
+        vision = load_vision_encoder(name, weights=where, **chosen)
     else:
-        vision = load_vision_encoder(
-            name, weights="random", tiny=config.tiny, trainable_blocks=blocks
-        )
+        vision = load_vision_encoder(name, weights="random", tiny=config.tiny, **chosen)
         _load(vision.network, where / WEIGHTS)
     if config.text_encoder is None or config.fusion_name is None:
         return PetEncoder(vision)
-    text = load_text_encoder(
-        config.text_encoder,
-        weights=folder / "text",
-        trainable_blocks=blocks,
-        gradient_checkpointing=checkpointing,
-    )
-    fusion = build_fusion(
-        config.fusion_name,
-        image_width=vision.width,
-        patch_width=vision.patch_width,
-        text_width=text.width,
-    )
-    _load(fusion, folder / FUSION)
-    return PetEncoder(vision, text, fusion)
+    text = load_text_encoder(config.text_encoder, weights=folder / "text", **chosen)
+    model = fused(vision, text, config.fusion_name)
+    assert model.fusion is not None
+    _load(model.fusion, folder / FUSION)
+    return model
 
 
 def _write_network(network: Any, folder: Path) -> None:
@@ -91,5 +80,5 @@ def _write_network(network: Any, folder: Path) -> None:
 def _load(module: nn.Module, file: Path) -> None:
     try:
         load_model(module, str(file), strict=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise CorruptFile(f"{file} does not hold this model's weights: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -13,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.data import PhotoSet
 from trainer.model import PetEncoder, count_parameters
 from trainer.sampler import IdentityBatchSampler
+from trainer.train import steps_of
 
 _BYTES: Final = 4  # float32: weights, gradients and Adam's two moments stay in it under bf16 too
 _TOKENS: Final = 64  # of a text, as the paper's tables count
@@ -43,7 +45,6 @@ def plan_training(
     config: TrainConfig, photos: PhotoSet, sampler: IdentityBatchSampler, model: PetEncoder
 ) -> TrainPlan:
     counted = count_parameters(model)
-    steps = config.epochs * sampler.batches_per_epoch
     at_once = sampler.shares()[sampler.rank]
     at_once = min(at_once, config.micro_batch or at_once)
     return TrainPlan(
@@ -54,7 +55,7 @@ def plan_training(
         texts_missing=photos.texts_missing,
         boxes_missing=photos.boxes_missing,
         batches_per_epoch=sampler.batches_per_epoch,
-        steps=min(steps, config.max_steps or steps),
+        steps=steps_of(config, sampler),
         parameters=counted.total,
         trainable_parameters=counted.trainable,
         weights_bytes=_BYTES * counted.total,
@@ -68,8 +69,6 @@ def activation_bytes(model: PetEncoder, *, bf16: bool) -> int:
 
     An estimate: kernels may keep other things on a GPU, and bf16 is taken to halve everything.
     """
-    import copy
-
     shadow = copy.deepcopy(model).to("meta").train()
     side = model.vision.image_size
     photos = 2  # so that nothing is a view of a batch of one

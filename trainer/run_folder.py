@@ -25,7 +25,7 @@ from petdata.errors import PetdataError
 from petdata.releases import Release
 from petdata.workspace import Workspace, make_folder, sync_folder, write_whole
 from trainer.checkpoint import FOLDER as CHECKPOINTS
-from trainer.checkpoint import MODEL, checkpoints_of, sync_tree
+from trainer.checkpoint import MODEL, checkpoints_of, read_progress, sync_tree
 from trainer.config import HARMLESS, TrainConfig, config_hash, read_config, to_toml
 from trainer.data import PhotoSet
 from trainer.model_folder import CONFIG
@@ -42,9 +42,12 @@ _TOLD: Final = (
 class Run:
     folder: Path
 
-    @property
-    def finished(self) -> bool:
-        return (self.folder / MODEL).is_dir()
+    def is_finished(self, steps: int) -> bool:
+        """It has trained so many steps, or more, and its model is there."""
+        checkpoints = checkpoints_of(self.folder)
+        if not checkpoints or not (self.folder / MODEL).is_dir():
+            return False
+        return read_progress(checkpoints[-1]).step >= steps
 
 
 def open_run(
@@ -74,15 +77,26 @@ def open_run(
 
 
 def finish_run(run: Path) -> None:
-    """model/ out of the last checkpoint, with what says where it came from."""
+    """model/ out of the last checkpoint, with what says where it came from.
+
+    It takes the place of the one of fewer steps, where a finished run was given more.
+    """
     newest = checkpoints_of(run)[-1]
     partial = run / f".{MODEL}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(newest / MODEL, partial, copy_function=os.link)
+    shutil.copytree(newest / MODEL, partial, copy_function=_link_or_copy)
     shutil.copyfile(run / PROVENANCE, partial / PROVENANCE)
     sync_tree(partial)
+    shutil.rmtree(run / MODEL, ignore_errors=True)
     partial.rename(run / MODEL)
     sync_folder(run)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # some file systems have no links
+        shutil.copyfile(source, target)
 
 
 def find_run(workspace: Workspace, text: str) -> Path:

@@ -229,8 +229,7 @@ def _order(key: np.uint64, count: int) -> Rows:
     of values puts them in order, and no two are equal."""
     numbers = np.arange(count, dtype=np.uint64)
     low = np.uint64((1 << max(count - 1, 1).bit_length()) - 1)
-    with np.errstate(over="ignore"):
-        hashes = (_mix(numbers + key) & ~low) | numbers
+    hashes = (_mix(numbers + key) & ~low) | numbers
     hashes.sort()
     return (hashes & low).astype(np.int64)
 

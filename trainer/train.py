@@ -68,10 +68,11 @@ def train(
     release = open_training_release(config, workspace)
     photos = open_photos(release, TRAIN, texts=config.text_from, boxes=config.crop)
     run = open_run(workspace, config, release=release, photos=photos, processes=processes)
-    if run.finished:
-        say(f"{run.folder} is finished: change the configuration, or give --name")
+    sampler = make_sampler(config, photos, rank=processes.rank, world_size=processes.world_size)
+    if run.is_finished(steps_of(config, sampler)):
+        say(f"{run.folder} is finished: give it more --epochs, another configuration, or a --name")
         return run.folder
-    _Training(config, workspace, photos, run, processes, say).run_to_end(on_epoch_end)
+    _Training(config, workspace, photos, sampler, run, processes, say).run_to_end(on_epoch_end)
     return run.folder
 
 
@@ -97,6 +98,12 @@ def make_sampler(
     )
 
 
+def steps_of(config: TrainConfig, sampler: IdentityBatchSampler) -> int:
+    """Of a whole run."""
+    whole = config.epochs * sampler.batches_per_epoch
+    return min(whole, config.max_steps or whole)
+
+
 def transform_for(config: TrainConfig, model: PetEncoder) -> Transform:
     """The checkpoint's own, unless photos may be decoded at a half, a quarter or an eighth."""
     transform = model.vision.transform()
@@ -106,11 +113,12 @@ def transform_for(config: TrainConfig, model: PetEncoder) -> Transform:
 class _Training:
     """What the steps share, and where they stand."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         config: TrainConfig,
         workspace: Workspace,
         photos: PhotoSet,
+        sampler: IdentityBatchSampler,
         run: Run,
         processes: Processes,
         say: Say,
@@ -118,14 +126,14 @@ class _Training:
         self.config, self.workspace = config, workspace
         self.photos, self.folder = photos, run.folder
         self.processes, self.say = processes, say
-        self.sampler = make_sampler(
-            config, photos, rank=processes.rank, world_size=processes.world_size
-        )
+        self.sampler, self.steps = sampler, steps_of(config, sampler)
         checkpoint = next(reversed(checkpoints_of(run.folder)), None)
         if checkpoint is None:
             self.model = build_model(config)
         else:
-            self.model, _ = read_model(checkpoint / CHECKPOINT_MODEL, **_runtime(config))
+            self.model, _ = read_model(
+                checkpoint / CHECKPOINT_MODEL, gradient_checkpointing=config.gradient_checkpointing
+            )
         with torch.random.fork_rng(devices=[]):
             seed_step(config.seed)
             self.loss = build_loss(
@@ -145,13 +153,8 @@ class _Training:
             say(f"going on after step {self.progress.step:,}")
         self.network = processes.prepare(self.model)
         self.gather = Gatherer(processes.rank, processes.world_size)
+        self._latest: _Step | None = None
         self._warned = False
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        whole = self.config.epochs * self.sampler.batches_per_epoch
-        return min(whole, self.config.max_steps or whole)
 
     def run_to_end(self, on_epoch_end: OnEpochEnd | None) -> None:
         self._describe()
@@ -160,7 +163,6 @@ class _Training:
             self.processes.only_main(MetricsLog, self.folder, step=self.progress.step) as log,
             ProgressLine(console, self._line) as line,
         ):
-            self._latest: _Step | None = None
             if self.progress.step == 0:  # what the encoder knows already
                 self._evaluate(log, on_epoch_end)
             began = time.perf_counter()
@@ -296,7 +298,6 @@ class _Training:
             f"{self.config.photos} an epoch, {counted.trainable:,} of {counted.total:,} "
             f"parameters train, on {self.processes.device}"
         )
-
         for what, missing in (
             ("texts", self.photos.texts_missing),
             ("boxes", self.photos.boxes_missing),
@@ -339,7 +340,3 @@ def _shown(figures: Mapping[str, float]) -> str:
         if f"{name}_low" in figures
     ]
     return ", ".join(with_interval or [f"{name} {value:.4f}" for name, value in figures.items()])
-
-
-def _runtime(config: TrainConfig) -> dict[str, bool]:
-    return {"gradient_checkpointing": config.gradient_checkpointing}

@@ -122,6 +122,10 @@ def test_kept_features_give_the_same_losses(runs: Workspace) -> None:
     state.write_text(json.dumps({"filled": filled // 2}))
     again = losses(train(replace(config, name="again"), runs, say=said.append))
     assert again == kept
+    # So does one whose file was cut off behind its state's back.
+    files[0].write_bytes(content[: len(content) // 3])
+    assert losses(train(replace(config, name="cut"), runs)) == kept
+    assert files[0].read_bytes() == content
     assert files[0].read_bytes() == content
     assert files[0].stat().st_mtime_ns != written
     assert any("features of the frozen blocks: 0.00 GB" in line for line in said)
@@ -188,6 +192,21 @@ def test_the_same_command_finds_its_run_again(runs: Workspace) -> None:
     assert (again / "model" / "vision" / "model.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_finished_run_goes_on_when_it_is_given_more_epochs(runs: Workspace) -> None:
+    config = tiny(name="short", epochs=1)
+    train(config, runs)
+    longer = train(replace(config, epochs=3), runs)
+    whole = train(replace(config, name="whole", epochs=3), runs)
+    assert losses(longer) == losses(whole)
+    ours, theirs = weights(longer), weights(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    said: list[str] = []
+    train(replace(config, epochs=2), runs, say=said.append)
+    assert said == [
+        f"{longer} is finished: give it more --epochs, another configuration, or a --name"
+    ]
+
+
 def test_a_name_that_another_run_has_is_refused(runs: Workspace) -> None:
     train(tiny(epochs=1, name="mine"), runs)
     with pytest.raises(PetdataError, match=r"margin was 0\.45"):
@@ -240,7 +259,13 @@ def test_a_damaged_checkpoint_is_named(runs: Workspace) -> None:
 
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
-    config = tiny(micro_batch=5, fusion="concat", text_encoder="bert", text_from="owner")
+    config = tiny(
+        micro_batch=5,
+        fusion="concat",
+        text_encoder="bert",
+        text_from="owner",
+        name='Мурка "1" \\😺',
+    )
     (tmp_path / "c.toml").write_text(to_toml(config))
     assert read_config(tmp_path / "c.toml", {}) == config
     assert read_config(tmp_path / "c.toml", {"margin": 0.3}) == replace(config, margin=0.3)
@@ -258,6 +283,8 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
         ({"photos": 1}, "photos of each"),
         ({"learning_rate": math.inf}, "above 0"),
         ({"precision": "fp8"}, "choose no or bf16"),
+        ({"name": "../elsewhere"}, "that of a folder in runs/"),
+        ({"name": ".."}, "that of a folder in runs/"),
     ],
 )
 def test_what_makes_no_sense_is_said(values: dict[str, object], words: str) -> None:
