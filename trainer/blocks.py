@@ -1,12 +1,16 @@
-"""A network's blocks, found by structure: paths differ between libraries, releases and towers."""
+"""A network's blocks, found by structure (paths differ between libraries, releases and towers), and
+the line between those that stay frozen and the last ones, which train.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from petdata.errors import PetdataError
 
@@ -38,6 +42,52 @@ def find_blocks(network: nn.Module) -> list[nn.Module]:
             f"{type(network).__name__} has {len(candidates)} lists of {longest} blocks each"
         )
     return list(candidates[0])
+
+
+class SplitBlocks:
+    """The blocks of a network of which the last `count` train, or with EVERYTHING all and the rest.
+
+    No module of its own: the blocks are not registered, and saved, a second time.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        blocks: Sequence[nn.Module],
+        count: int,
+        *,
+        gradient_checkpointing: bool,
+    ) -> None:
+        self.everything_trains = count == EVERYTHING
+        first = 0 if self.everything_trains else len(blocks) - count
+        self.frozen, self.trainable = tuple(blocks[:first]), tuple(blocks[first:])
+        self._network = network
+        self._gradient_checkpointing = gradient_checkpointing
+        self._training = False
+        if self.everything_trains:
+            network.requires_grad_(True)
+        else:
+            freeze_all_but(network, self.trainable)
+
+    @property
+    def count(self) -> int:
+        return EVERYTHING if self.everything_trains else len(self.trainable)
+
+    def train(self, mode: bool) -> None:
+        """Training mode, and with it dropout, reaches the trainable blocks only."""
+        self._training = mode
+        self._network.train(mode and self.everything_trains)
+        for block in self.trainable:
+            block.train(mode)
+
+    def through(self, blocks: Sequence[nn.Module], hidden: Tensor, **arguments: Any) -> Tensor:
+        for block in blocks:
+            call = functools.partial(block, **arguments)
+            if self._gradient_checkpointing and self._training and torch.is_grad_enabled():
+                hidden = checkpoint(call, hidden, use_reentrant=False)
+            else:
+                hidden = call(hidden)
+        return hidden
 
 
 def freeze_all_but(network: nn.Module, trainable: Sequence[nn.Module]) -> None:

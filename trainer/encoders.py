@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from petdata.errors import PetdataError, TryLater, UnknownSource
-from trainer.blocks import EVERYTHING, block_count, drawn_from, find_blocks, freeze_all_but
+from trainer.blocks import EVERYTHING, SplitBlocks, block_count, drawn_from, find_blocks
 from trainer.checkpoint_files import hub_folder, weights_path
 from trainer.encoder_table import PAPER_BLOCKS, VISION_ENCODERS, VisionEncoderSpec
 from trainer.features import ImageFeatures
@@ -56,17 +54,13 @@ class VisionEncoder(nn.Module):
         self.network = network
         self.processor = processor
         self.image_size = image_side(processor)
-        self.gradient_checkpointing = gradient_checkpointing
         self._family = family
-        blocks = find_blocks(network) if family.has_blocks else []
-        self.everything_trains = trainable_blocks == EVERYTHING
-        first = 0 if self.everything_trains else len(blocks) - trainable_blocks
-        # Tuples, so that the blocks are not registered (and saved) a second time.
-        self._frozen_blocks, self._trainable_blocks = tuple(blocks[:first]), tuple(blocks[first:])
-        if self.everything_trains:
-            network.requires_grad_(True)
-        else:
-            freeze_all_but(network, self._trainable_blocks)
+        self._blocks = SplitBlocks(
+            network,
+            find_blocks(network) if family.has_blocks else [],
+            trainable_blocks,
+            gradient_checkpointing=gradient_checkpointing,
+        )
         self.width, self.patch_width = family.widths(network)
         self.train(False)
 
@@ -82,17 +76,17 @@ class VisionEncoder(nn.Module):
                 f"this encoder takes pixels of shape (B, 3, {side}, {side}),"
                 f" not {tuple(pixel_values.shape)}: use its own transform()"
             )
-        if self.everything_trains:
+        if self._blocks.everything_trains:
             return pixel_values
         with torch.no_grad():
             hidden = self._family.stem(self.network, pixel_values)
-            return self._through(self._frozen_blocks, hidden)
+            return self._through(self._blocks.frozen, hidden)
 
     def rest(self, frozen: Tensor) -> ImageFeatures:
         """From the frozen part's output, fresh or kept (in any float type), to the features."""
-        if self.everything_trains:
+        if self._blocks.everything_trains:
             frozen = self._family.stem(self.network, frozen)
-        hidden = self._through(self._trainable_blocks, frozen.to(self._dtype))
+        hidden = self._through(self._blocks.trainable, frozen.to(self._dtype))
         return self._family.tail(self.network, hidden)
 
     def transform(self) -> Callable[[Image], Tensor]:
@@ -105,14 +99,12 @@ class VisionEncoder(nn.Module):
     def train(self, mode: bool = True) -> VisionEncoder:
         """Training mode reaches the trainable blocks only."""
         self.training = mode
-        self.network.train(mode and self.everything_trains)
-        for block in self._trainable_blocks:
-            block.train(mode)
+        self._blocks.train(mode)
         return self
 
     @property
     def trainable_blocks(self) -> int:
-        return EVERYTHING if self.everything_trains else len(self._trainable_blocks)
+        return self._blocks.count
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -120,13 +112,7 @@ class VisionEncoder(nn.Module):
 
     def _through(self, blocks: tuple[nn.Module, ...], hidden: Tensor) -> Tensor:
         arguments = self._family.block_arguments(self.network, self.image_size) if blocks else {}
-        for block in blocks:
-            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-                call = functools.partial(block, **arguments)
-                hidden = checkpoint(call, hidden, use_reentrant=False)
-            else:
-                hidden = block(hidden, **arguments)
-        return hidden
+        return self._blocks.through(blocks, hidden, **arguments)
 
 
 def load_vision_encoder(  # noqa: PLR0913 - one parameter a choice

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from petdata.errors import PetdataError, UnknownSource
-from trainer.blocks import EVERYTHING, block_count, drawn_from, find_blocks, freeze_all_but
+from trainer.blocks import SplitBlocks, block_count, drawn_from, find_blocks
 from trainer.checkpoint_files import hub_folder, weights_path
 from trainer.encoder_table import PAPER_BLOCKS
 from trainer.features import TextFeatures
@@ -76,15 +74,12 @@ class TextEncoder(nn.Module):
         self.tokenize = tokenize
         self.pooling = pooling
         self.width = int(_config(network).hidden_size)
-        self.gradient_checkpointing = gradient_checkpointing
-        blocks = find_blocks(network)
-        self.everything_trains = trainable_blocks == EVERYTHING
-        first = 0 if self.everything_trains else len(blocks) - trainable_blocks
-        self._frozen_blocks, self._trainable_blocks = tuple(blocks[:first]), tuple(blocks[first:])
-        if self.everything_trains:
-            network.requires_grad_(True)
-        else:
-            freeze_all_but(network, self._trainable_blocks)
+        self._blocks = SplitBlocks(
+            network,
+            find_blocks(network),
+            trainable_blocks,
+            gradient_checkpointing=gradient_checkpointing,
+        )
         self.train(False)
 
     @property
@@ -93,33 +88,31 @@ class TextEncoder(nn.Module):
 
     @property
     def trainable_blocks(self) -> int:
-        return EVERYTHING if self.everything_trains else len(self._trainable_blocks)
+        return self._blocks.count
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
         return self.rest(self.frozen(input_ids, attention_mask), attention_mask)
 
     def frozen(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """What never changes for a text: (B, L, C). The ids themselves if everything trains."""
-        if self.everything_trains:
+        if self._blocks.everything_trains:
             return input_ids
         with torch.no_grad():
             hidden = self._embedded(input_ids)
-            return self._through(self._frozen_blocks, hidden, attention_mask)
+            return self._through(self._blocks.frozen, hidden, attention_mask)
 
     def rest(self, frozen: Tensor, attention_mask: Tensor) -> TextFeatures:
-        if self.everything_trains:
+        if self._blocks.everything_trains:
             frozen = self._embedded(frozen)
         dtype = next(p.dtype for p in self.network.parameters())
-        tokens = self._through(self._trainable_blocks, frozen.to(dtype), attention_mask)
+        tokens = self._through(self._blocks.trainable, frozen.to(dtype), attention_mask)
         pooled = tokens[:, 0] if self.pooling == "cls" else masked_mean(tokens, attention_mask)
         return TextFeatures(pooled, tokens, attention_mask)
 
     def train(self, mode: bool = True) -> TextEncoder:
-        """Training mode, and with it dropout, reaches the trainable blocks only."""
+        """Training mode reaches the trainable blocks only."""
         self.training = mode
-        self.network.train(mode and self.everything_trains)
-        for block in self._trainable_blocks:
-            block.train(mode)
+        self._blocks.train(mode)
         return self
 
     def _embedded(self, input_ids: Tensor) -> Tensor:
@@ -130,13 +123,7 @@ class TextEncoder(nn.Module):
     def _through(self, blocks: tuple[nn.Module, ...], hidden: Tensor, mask: Tensor) -> Tensor:
         # (B, 1, 1, L): every token sees all that is not padding
         seen = mask.bool()[:, None, None, :]
-        for block in blocks:
-            call = functools.partial(block, attention_mask=seen)
-            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-                hidden = checkpoint(call, hidden, use_reentrant=False)
-            else:
-                hidden = call(hidden)
-        return hidden
+        return self._blocks.through(blocks, hidden, attention_mask=seen)
 
 
 def _config(network: Any) -> Any:
