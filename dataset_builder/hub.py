@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub import CommitOperationDelete
 from huggingface_hub.hf_api import RepoFile
 
 from dataset_builder.hub_files import LocalFile, local_files
@@ -241,7 +241,7 @@ def _send(
     *,
     parent: str,
 ) -> None:
-    additions = [_addition(path, files[path]) for path in wrong]
+    additions = [files[path].addition(path) for path in wrong]
     size = sum(files[path].bytes for path in wrong)
     session.say(f"sending {len(wrong):,} files, {size / 1e6:,.1f} MB, as far as they are not there")
 
@@ -256,9 +256,3 @@ def _send(
         repo_type=DATASET,
         parent_commit=parent,
     )
-
-
-def _addition(path: str, file: LocalFile) -> CommitOperationAdd:
-    addition = CommitOperationAdd(path, str(file.path))
-    addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # else it would be read once more
-    return addition

@@ -89,7 +89,8 @@ class PhotoReader:
         except OSError as error:
             raise _corrupt(path, error) from error
         while len(self._open) >= MAX_OPEN_FILES:
-            self._open.pop(next(iter(self._open)), None)
+            oldest = next(iter(tuple(self._open)))  # a copy: other threads change it meanwhile
+            self._open.pop(oldest, None)
         self._open[file] = opened
         return opened
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from huggingface_hub.hf_api import RepoFile
 from petdata.byte_index import ByteIndex
 from petdata.errors import CorruptFile, PetdataError
 from petdata.hub_columns import read_columns
+from petdata.hub_local import hashed, is_inside
 from petdata.hub_photos import HubPhotos
 from petdata.hub_ranges import HubFile, HubRanges
 from petdata.hub_session import (
@@ -166,8 +167,7 @@ def _fetch_tables(session: HubSession, commit: str, folder: Path) -> None:
 def _files(manifest: Mapping[str, Any]) -> dict[str, HubFile]:
     found = {}
     for path, entry in manifest["files"].items():
-        parts = PurePosixPath(path).parts
-        if not parts or parts[0] == "/" or any(part.startswith(".") for part in parts):
+        if not is_inside(path):
             raise CorruptFile(f"{MANIFEST}: {path!r} is no path inside a release")
         found[path] = HubFile(
             path=path,
@@ -182,13 +182,13 @@ def _download(session: HubSession, commit: str, folder: Path, files: Sequence[Hu
     """Whole files, each with the hash that the manifest names; those that are here stay."""
     for file in files:
         target = folder / file.path
-        if target.is_file() and _sha256(target) == file.sha256:
+        if target.is_file() and hashed(target).sha256 == file.sha256:
             continue
         make_folder(target.parent)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as name:
 
             def is_right(found: Path, sha256: str = file.sha256) -> bool:
-                return _sha256(found) == sha256
+                return hashed(found).sha256 == sha256
 
             _move(_arrived(session, commit, file.path, Path(name), is_right), target)
 
@@ -205,14 +205,7 @@ def _manifest_check(session: HubSession, commit: str) -> Callable[[Path], bool]:
     found = session.ask(f"looking for {MANIFEST}", question)
     if not found:
         raise PetdataError(f"{session.repo_id} has no {MANIFEST}: it is no release of petdata")
-
-    def is_right(path: Path) -> bool:
-        if found[0].lfs is not None:
-            return bool(_sha256(path) == found[0].lfs.sha256)
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == found[0].blob_id
-
-    return is_right
+    return lambda path: hashed(path).is_at(found[0])
 
 
 def _arrived(
@@ -250,11 +243,6 @@ def _move(source: Path, target: Path) -> None:
         with source.open("rb") as file:
             os.fsync(file.fileno())
         source.replace(target)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, table: pa.Table) -> None:

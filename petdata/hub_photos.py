@@ -148,7 +148,8 @@ class HubPhotos:
                 make_folder(self._folder)
                 found = _OpenFile(self._path(file), self._files[file].bytes)
             while len(self._open) >= MAX_OPEN_FILES:
-                self._open.pop(next(iter(self._open)), None)
+                oldest = next(iter(tuple(self._open)))  # a copy: other threads change it meanwhile
+                self._open.pop(oldest, None)
             self._open[file] = found
         return found
 

@@ -7,7 +7,6 @@ patience of petdata.hub_session; when the Hub asks for a pause, all requests pau
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,28 +49,23 @@ class HubRanges:
     def __init__(self, session: HubSession, commit: str) -> None:
         self.session = session
         self.commit = commit
-        self._process = 0
-        self._begin()
+        self._state = _OfProcess()
 
-    def _begin(self) -> None:
-        """What a process has of its own."""
-        if self._process == os.getpid():
-            return
-        self._process = os.getpid()
-        self._threads: ThreadPoolExecutor | None = None
-        self._addresses: dict[str, tuple[str, float]] = {}  # path -> of the storage, until when
-        self._pause_until = 0.0
-        self._lock = threading.Lock()
+    @property
+    def _own(self) -> _OfProcess:
+        """Of this process. Threads that come here first in a fork may each make one: the last stays
+        and the others end with their calls.
+        """
+        own = self._state
+        if own.process != os.getpid():
+            own = self._state = _OfProcess()
+        return own
 
     def each(self, ask: Callable[[T], R], questions: Sequence[T]) -> list[R]:
         """The answers, asked for at once as far as there are connections."""
-        self._begin()
         if len(questions) == 1:
             return [ask(questions[0])]
-        with self._lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="hub")
-        return list(self._threads.map(ask, questions))
+        return list(self._own.threads.map(ask, questions))
 
     def read(
         self, file: HubFile, start: int, length: int, take: Callable[[bytes], T], doing: str
@@ -79,29 +73,23 @@ class HubRanges:
         """What `take` makes of a range. It may raise GarbledAnswer: then the range is asked for
         again. Raises CorruptFile where it stays garbled, else TryLater and HubFailure.
         """
-        self._begin()
-        session = self.session
+        session, own = self.session, self._own
         for wait in (*session.patience.waits(), None):
-            self._rest()
+            own.rest()
             try:
                 return take(self._ask(file, start, length))
             except FAILURES as error:
                 setback = session.setback(error)
-                self._addresses.pop(file.path, None)
+                own.addresses.pop(file.path, None)
                 if wait is None and isinstance(error, GarbledAnswer):
                     raise CorruptFile(f"{session.repo_id}: {doing}: {setback.text}") from error
                 if wait is None:
                     raise session.giving_up(doing, setback) from error
                 if setback.retry_after_s:
                     longest = session.patience.longest_wait_s
-                    self._pause_until = time.monotonic() + min(setback.retry_after_s, longest)
+                    own.pause_until = time.monotonic() + min(setback.retry_after_s, longest)
                 session.endure(doing, error, wait)
         raise AssertionError("the last try returns or raises")
-
-    def _rest(self) -> None:
-        left = self._pause_until - time.monotonic()
-        if left > 0:
-            time.sleep(left)
 
     def _ask(self, file: HubFile, start: int, length: int) -> bytes:
         if length == 0:
@@ -128,7 +116,8 @@ class HubRanges:
             revision=self.commit,
             endpoint=self.session.endpoint,
         )
-        address, until = self._addresses.get(file.path, ("", 0.0))
+        addresses = self._own.addresses
+        address, until = addresses.get(file.path, ("", 0.0))
         known = address if time.monotonic() < until else None
         address = known or first
         client = get_session()
@@ -151,12 +140,27 @@ class HubRanges:
                     answer.close()
                     hf_raise_for_status(answer)
                 if _host(address) != _host(first):
-                    self._addresses[file.path] = (address, time.monotonic() + _ADDRESS_LIVES_S)
+                    addresses[file.path] = (address, time.monotonic() + _ADDRESS_LIVES_S)
                 return answer
             answer.close()
             _check_hash(file, answer)
             address = urljoin(address, answer.headers.get("Location", ""))
         raise GarbledAnswer("sent from one address to the next without end")
+
+
+class _OfProcess:
+    """What a process has of its own: threads do not come along into a fork."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="hub")
+        self.addresses: dict[str, tuple[str, float]] = {}  # path -> of the storage, until when
+        self.pause_until = 0.0
+
+    def rest(self) -> None:
+        left = self.pause_until - time.monotonic()
+        if left > 0:
+            time.sleep(left)
 
 
 def _check_hash(file: HubFile, answer: httpx2.Response) -> None:
