@@ -10,15 +10,13 @@ from typing import Any
 import typer
 
 from petdata.errors import MissingSetting
-from petdata.progress_line import ProgressLine, StderrConsole
 from petdata.side_tables import table_folder
 from petdata.workspace import find_workspace
 from trainer.describe import DescribeConfig, DescribeCounts, describe_photos
 from trainer.describe_backends import API_KEY, Backend, OpenAICompatible, Transformers
 from trainer.enrich_flags import DescribeFlags
-from trainer.unseen_photos import UnseenPhotos, unseen_photos
-
-PROBLEMS_SHOWN = 20
+from trainer.enrich_progress import print_photos, told, with_progress
+from trainer.unseen_photos import unseen_photos
 
 
 def describe_and_print(reference: str, given: Mapping[str, Any]) -> None:
@@ -34,32 +32,13 @@ def describe_and_print(reference: str, given: Mapping[str, Any]) -> None:
     print_photos(photos)
     if not len(photos):
         return
-    console = StderrConsole(soft_wrap=True)
-    latest = DescribeCounts()
-
-    def line() -> str:
-        return _line(latest, len(photos), flags)
-
-    def tell(counts: DescribeCounts, problem: str | None) -> None:
-        nonlocal latest
-        latest = counts
-        if problem and counts.problems + counts.unreadable <= PROBLEMS_SHOWN:
-            console.print(problem, markup=False)
-        progress.tick()
-
-    try:
-        with closing(_backend(flags)) as backend, ProgressLine(console, line) as progress:
-            latest = describe_photos(photos, folder, backend, config, tell=tell)
-    finally:
-        typer.echo(line(), err=True)
+    with closing(_backend(flags)) as backend:
+        with_progress(
+            lambda tell: describe_photos(photos, folder, backend, config, tell=tell),
+            DescribeCounts(),
+            lambda counts: _line(counts, len(photos), flags),
+        )
     typer.echo(folder)
-
-
-def print_photos(photos: UnseenPhotos) -> None:
-    for problem in photos.unreadable_files:
-        typer.echo(f"skipped: {problem}", err=True)
-    down = f", {photos.taken_down:,} taken down" if photos.taken_down else ""
-    typer.echo(f"{len(photos):,} photos to look at, {photos.seen:,} have a row{down}", err=True)
 
 
 def _backend(flags: DescribeFlags) -> Backend:
@@ -84,7 +63,4 @@ def _line(counts: DescribeCounts, total: int, flags: DescribeFlags) -> str:
         cost = counts.prompt_tokens * (flags.price_in or 0)
         cost += counts.answer_tokens * (flags.price_out or 0)
         parts.append(f"cost {cost / 1e6:.4f}")
-    for name in ("unreadable", "without_pixels"):
-        if getattr(counts, name):
-            parts.append(f"{getattr(counts, name):,} {name.replace('_', ' ')}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *told(counts, "unreadable", "without_pixels")])

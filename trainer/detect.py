@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ from trainer.unseen_photos import UnseenPhotos
 
 SEVERAL: Final = pa.field("several_animals", pa.bool_())  # null where nothing was looked at
 _THREADS: Final = 2  # that decode the next photos while the network looks at these
+
+# Pixels; why it does not decode; that it is not what it was; None where there are none.
+_Loaded = Pixels | str | CorruptFile | None
 
 
 @dataclass(kw_only=True)
@@ -69,41 +72,43 @@ def detect_photos(
 def _batches(
     photos: UnseenPhotos, size: int, counts: DetectCounts, parts: TableParts, tell: Tell
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
-    """Decoded photos; the next ones are decoded meanwhile. What does not decode is a problem."""
+    """Decoded photos. What does not decode is a problem."""
+    for loaded in _loaded(photos, size):
+        numbers: list[int] = []
+        pictures: list[Pixels] = []
+        for number, got in loaded:
+            photo_id = photos.table["photo_id"][number].as_py()
+            if got is None:
+                counts.without_pixels += 1
+            elif isinstance(got, CorruptFile):
+                counts.unreadable += 1
+                tell(counts, f"{photo_id} was skipped: {got}")
+            elif isinstance(got, str):
+                counts.problems += 1
+                parts.add(_keys(photos, number) | {"problem": got[:500]})
+                tell(counts, f"{photo_id} {got}")
+            else:
+                numbers.append(number)
+                pictures.append(got)
+        if numbers:
+            yield numbers, pictures
 
+
+def _loaded(photos: UnseenPhotos, size: int) -> Iterator[list[tuple[int, _Loaded]]]:
+    """Batch by batch; while one is looked at the next one is decoded."""
     with ThreadPoolExecutor(_THREADS) as threads:
-        starts = range(0, len(photos), size)
-        coming = [_start(photos, start, size) for start in starts[:1]]
-        loading = [
-            threads.submit(_load, photos, number) for number in (coming[0] if coming else ())
-        ]
-        for start in starts:
-            now, results = coming[0], [each.result() for each in loading]
-            if start + size < len(photos):
-                coming = [_start(photos, start + size, size)]
-                loading = [threads.submit(_load, photos, number) for number in coming[0]]
-            numbers: list[int] = []
-            pictures: list[Pixels] = []
-            for number, got in zip(now, results, strict=True):
-                photo_id = photos.table["photo_id"][number].as_py()
-                if got is None:
-                    counts.without_pixels += 1
-                elif isinstance(got, CorruptFile):
-                    counts.unreadable += 1
-                    tell(counts, f"{photo_id} was skipped: {got}")
-                elif isinstance(got, str):
-                    counts.problems += 1
-                    parts.add(_keys(photos, number) | {"problem": got[:500]})
-                    tell(counts, f"{photo_id} {got}")
-                else:
-                    numbers.append(number)
-                    pictures.append(got)
-            if numbers:
-                yield numbers, pictures
+        coming: list[tuple[int, Future[_Loaded]]] = []
+        for start in range(0, len(photos), size):
+            numbers = range(start, min(start + size, len(photos)))
+            photos.fetch(numbers)
+            now, coming = coming, [(n, threads.submit(_load, photos, n)) for n in numbers]
+            if now:
+                yield [(number, each.result()) for number, each in now]
+        if coming:
+            yield [(number, each.result()) for number, each in coming]
 
 
-def _load(photos: UnseenPhotos, number: int) -> Pixels | str | CorruptFile | None:
-    """Pixels; None where there are none; why it does not decode; that it is not what it was."""
+def _load(photos: UnseenPhotos, number: int) -> _Loaded:
     try:
         jpeg = photos.read(number)
     except CorruptFile as error:
@@ -112,12 +117,6 @@ def _load(photos: UnseenPhotos, number: int) -> Pixels | str | CorruptFile | Non
         return None if jpeg is None else decode(jpeg)
     except (ValueError, RuntimeError, MemoryError) as error:
         return f"cannot be decoded: {error}"
-
-
-def _start(photos: UnseenPhotos, start: int, size: int) -> range:
-    found = range(start, min(start + size, len(photos)))
-    photos.fetch(found)
-    return found
 
 
 def _row(

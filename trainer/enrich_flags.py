@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from petdata.errors import PetdataError
 from trainer.config import check_choices
+from trainer.describe_prompt import NEWEST
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -22,7 +23,7 @@ class DescribeFlags:
     )
     base_url: Annotated[str | None, "Of the server, as https://host/v1."] = None
     language: Annotated[Literal["en", "ru"], "en or ru."] = "en"
-    prompt_version: Annotated[str, "Of the question."] = "1"
+    prompt_version: Annotated[str, "Of the question."] = NEWEST
     table: Annotated[str, "Name of the side table."] = "descriptions"
     concurrency: Annotated[int, "Photos that a server is asked about at once."] = 4
     timeout: Annotated[float, "Seconds that a server has for one answer."] = 120.0
