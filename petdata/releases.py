@@ -255,8 +255,6 @@ def file_indexes(path: Path, wanted: Sequence[str]) -> list[ByteIndex | None]:
     """
     table = _read(path, ["path", "row", "offset", "length", "file_bytes"])
     paths = table["path"].cast(pa.string()).dictionary_encode().combine_chunks()
-    if isinstance(paths, pa.ChunkedArray):
-        paths = paths.chunk(0) if paths.num_chunks else pa.array([]).dictionary_encode()
     code = paths.indices.to_numpy()
     row, offset, length, size = (
         table[name].to_numpy() for name in ("row", "offset", "length", "file_bytes")

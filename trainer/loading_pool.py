@@ -142,10 +142,14 @@ def _run(job: Any, parent: int, answers: Connection, *arguments: Any) -> None:
     with suppress(BrokenPipeError):
         try:
             job(answers, *arguments)
-        except PetdataError as error:
-            answers.send(Failed(error=error, text=""))
-        except Exception:  # noqa: BLE001 - told where it is read
-            answers.send(Failed(error=None, text=traceback.format_exc()))
+        except Exception as error:  # noqa: BLE001 - raised in the process that reads it
+            answers.send(_failed(error))
+
+
+def _failed(error: Exception) -> Failed:
+    if isinstance(error, PetdataError):
+        return Failed(error=error, text="")
+    return Failed(error=None, text="".join(traceback.format_exception(error)))
 
 
 def _decode_pieces(
@@ -197,12 +201,9 @@ def _fetch_pieces(
         try:
             photos.fetch(piece.rows)
             work.put(piece)
-        except PetdataError as error:
+        except Exception as error:  # noqa: BLE001 - else it would be lost with its thread
             with lock:
-                answers.send(Failed(error=error, text=""))
-        except Exception:  # noqa: BLE001 - told where it is read
-            with lock:
-                answers.send(Failed(error=None, text=traceback.format_exc()))
+                answers.send(_failed(error))
 
     with ThreadPoolExecutor(FETCHING_THREADS) as threads:
         while True:

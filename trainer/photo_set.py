@@ -99,7 +99,7 @@ def open_photos(
             f"{release.reference} was built without texts: petdata build --keep-text keeps them"
         )
     table, counts = release.columns(split, wanted)
-    photo_ids, sha256 = _one(table["photo_id"]), _one(table["sha256"])
+    photo_ids, sha256 = table["photo_id"].combine_chunks(), table["sha256"].combine_chunks()
     photos, lengths = release.photos(split, photo_ids, sha256)
     release.require_pixels(split, int(np.count_nonzero(lengths < 0)))
     labels, groups = _labels(release, table["identity_id"])
@@ -117,8 +117,8 @@ def open_photos(
         photo_ids=photo_ids,
         labels=labels,
         groups=groups,
-        sources=_one(table["source"]).dictionary_encode(),
-        species=_one(table["species"]).dictionary_encode(),
+        sources=table["source"].combine_chunks().dictionary_encode(),
+        species=table["species"].combine_chunks().dictionary_encode(),
         sha256=sha256,
         texts=found_texts,
         texts_missing=missing_texts,
@@ -131,26 +131,18 @@ def open_photos(
     )
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
-    if column.num_chunks == 0:
-        return pa.array([], column.type)
-    found = column.combine_chunks()
-    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
-
-
 def _labels(release: Release, identities: pa.ChunkedArray) -> tuple[Int64Array, pa.StringArray]:
     """The number of each photo's identity group, and the groups that there are, sorted by name."""
-    encoded = _one(identities).dictionary_encode()
+    encoded = identities.combine_chunks().dictionary_encode()
     table = release.groups()
-    places = pc.index_in(encoded.dictionary, value_set=_one(table["identity_id"]))
+    places = pc.index_in(encoded.dictionary, value_set=table["identity_id"].combine_chunks())
     if places.null_count:
         missing = encoded.dictionary.filter(pc.is_null(places))[0]
         raise CorruptFile(
             f"{release.folder}: metadata/identity_groups.parquet has no group of {missing} in "
             f"configuration {release.config}: pull or build it again"
         )
-    names = _one(table["identity_group"]).take(places).dictionary_encode()
+    names = table["identity_group"].combine_chunks().take(places).dictionary_encode()
     order = pc.array_sort_indices(names.dictionary)
     number = np.empty(len(order), np.int64)  # of each name, by its place in the dictionary
     number[order.to_numpy()] = np.arange(len(order))
@@ -171,7 +163,7 @@ def _texts(
         side = read_side_table(_side_table(release, name, "descriptions"), columns=("text",))
         digest.update(_content_hash(side.rows.select(["sha256", "text"])))
         column = join(side, sha256).values["text"].cast(pa.large_string())
-    found = _one(pc.fill_null(pc.utf8_trim_whitespace(column), ""))
+    found = pc.fill_null(pc.utf8_trim_whitespace(column), "").combine_chunks()
     assert len(found) == len(sha256)
     return found, int(pc.sum(pc.equal(found, "")).as_py() or 0)
 

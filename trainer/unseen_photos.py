@@ -124,11 +124,8 @@ def _of_release(reference: str, workspace: Workspace) -> tuple[list[pa.Table], l
     return tables, readers
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    found = column.cast(pa.string()).combine_chunks()
-    if isinstance(found, pa.ChunkedArray):
-        return found.chunk(0) if found.num_chunks else pa.array([], pa.string())
-    return found
+def _one(column: pa.ChunkedArray) -> pa.StringArray:
+    return column.cast(pa.string()).combine_chunks()
 
 
 class _ShardPhotos:
