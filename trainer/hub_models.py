@@ -9,8 +9,8 @@ import torch
 
 from petdata.errors import PetdataError
 from trainer.checkpoint_files import hub_folder
-from trainer.strict_loading import Misfit, refuse_misfit
-from trainer.transformers_loading import quiet
+from trainer.strict_loading import refuse_misfit
+from trainer.transformers_loading import misfit_of, quiet
 
 
 def model_folder(model: str) -> tuple[Path, str]:
@@ -35,12 +35,7 @@ def load_whole(auto_class: str, folder: Path, device: str) -> Any:
             )
         except (OSError, ValueError, KeyError) as error:
             raise PetdataError(f"{folder} cannot be loaded by {auto_class}: {error}") from error
-    misfit = Misfit(
-        missing=set(report["missing_keys"]),
-        left_over=set(report["unexpected_keys"]) | set(report["error_msgs"]),
-        other_shape={name for name, *_ in report["mismatched_keys"]},
-    )
-    refuse_misfit(misfit, origin=str(folder))
+    refuse_misfit(misfit_of(report), origin=str(folder))
     return network.to(device_of(device)).eval()
 
 

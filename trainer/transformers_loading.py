@@ -43,12 +43,16 @@ def load_transformers(
             attn_implementation=ATTENTION,
             dtype=torch.float32,
         )
-    misfit = Misfit(
+    return network, misfit_of(report)
+
+
+def misfit_of(report: Mapping[str, Any]) -> Misfit:
+    """Of from_pretrained's `output_loading_info`."""
+    return Misfit(
         missing=set(report["missing_keys"]),
         left_over=set(report["unexpected_keys"]) | set(report["error_msgs"]),
         other_shape={name for name, *_ in report["mismatched_keys"]},
     )
-    return network, misfit
 
 
 def read_config(config: str, folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
