@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-VisionFamily = Literal[
+FamilyName = Literal[
     "clip", "siglip", "dinov2", "dinov3", "open_clip", "timm_vit", "timm_features", "miewid"
 ]
 Role = Literal["paper", "released", "comparison", "other"]
 
-PAPER_BLOCKS: Final = (
-    5  # Kudryavtsev et al. 2026: the last five blocks are trained, the rest is frozen
-)
+PAPER_BLOCKS: Final = 5  # Kudryavtsev et al. 2026: the last five train, the rest is frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ class Weights:
 @dataclass(frozen=True, kw_only=True)
 class VisionEncoderSpec:
     weights: Weights
-    family: VisionFamily
+    family: FamilyName
     role: Role
     licence: str
     width: int  # of the pooled output
