@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from worlds import Animal, add, build_release, photo
@@ -29,3 +30,11 @@ def small_release(root: Path) -> Path:
     workspace = Workspace(root=root)
     add(workspace, PETS)
     return build_release(workspace, val_fraction=0.33, keep_source_ids=False)
+
+
+def copy_to_spoil(release: Path, root: Path) -> Path:
+    """The release in a copy of its workspace, whose files may be written to."""
+    shutil.copytree(release.parents[2], root)
+    for path in root.rglob("*.parquet"):
+        path.chmod(0o644)
+    return root / release.relative_to(release.parents[2])

@@ -6,7 +6,6 @@ import io
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from small_release import PETS, small_release
+from small_release import PETS, copy_to_spoil, small_release
 from worlds import add, build_release
 
 from petdata.errors import PetdataError
@@ -41,10 +40,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(release: Path, tmp_path: Path) -> Path:
-    root = shutil.copytree(release.parents[2], tmp_path / "workspace")
-    for path in root.rglob("*.parquet"):
-        path.chmod(0o644)
-    return root / release.relative_to(release.parents[2])
+    return copy_to_spoil(release, tmp_path / "workspace")
 
 
 @pytest.fixture

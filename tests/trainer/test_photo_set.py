@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_release import PETS, small_release
+from small_release import PETS, copy_to_spoil, small_release
 from worlds import Animal, add, build_release, photo, release_rows
 
 from petdata.errors import CorruptFile, PetdataError
@@ -30,11 +29,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(release: Path, tmp_path: Path) -> Path:
-    """A workspace of its own, whose files may be spoilt."""
-    root = shutil.copytree(release.parents[2], tmp_path / "workspace")
-    for path in root.rglob("*.parquet"):
-        path.chmod(0o644)
-    return root / release.relative_to(release.parents[2])
+    return copy_to_spoil(release, tmp_path / "workspace")
 
 
 def open_split(folder: Path, split: str = "train", config: str = "all", **more: str) -> PhotoSet:
