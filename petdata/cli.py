@@ -16,7 +16,7 @@ from petdata.standard_streams import open_closed_streams
 
 app = typer.Typer(
     name="petdata",
-    help="Collect, build, train on and evaluate re-identification datasets of cats and dogs.",
+    help="Collect photos of cats and dogs, build re-identification datasets, train and evaluate.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

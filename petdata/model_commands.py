@@ -41,9 +41,10 @@ def train(
     *,
     flags: dict[str, Any],
 ) -> None:
-    """Train an encoder on a release, as Kudryavtsev et al. 2026 do unless flags say otherwise.
+    """Train an encoder on a release, by a published recipe unless flags say otherwise.
 
-    The same command again goes on where a run stopped. Several GPUs: torchrun -m petdata train ...
+    The recipe: Kudryavtsev et al., J. Imaging 2026, 12, 30. The same command again goes on where a
+    run stopped. Several GPUs: torchrun -m petdata train ...
     """
     from evaluation.train_command import print_encoders, train_and_print
 
