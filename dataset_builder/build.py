@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_builder.card import write_card
-from dataset_builder.carried_tables import CarriedTable, file_entry, read_carried, write_carried
+from dataset_builder.carried_tables import CarriedTable, read_carried, write_carried
 from dataset_builder.croissant import write_croissant
 from dataset_builder.database import open_database
 from dataset_builder.decisions import Decisions, read_decisions
@@ -22,11 +22,13 @@ from dataset_builder.manifest import (
     build_hash,
     configs_of,
     file_entries,
+    file_entry,
     files_of_configs,
     tools,
 )
 from dataset_builder.matching import ThumbnailMatcher, detection
 from dataset_builder.metadata import (
+    BYTE_INDEX,
     attrition_table,
     byte_index_table,
     groups_table,
@@ -38,7 +40,7 @@ from dataset_builder.metadata import (
 from dataset_builder.options import BuildOptions, levels_of
 from dataset_builder.plan import Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
-from dataset_builder.released_files import BYTE_INDEX, released_files, released_indexes
+from dataset_builder.released_files import released_files, released_indexes
 from dataset_builder.released_pairs import PAIRS, ReleasedPairs, released_pairs
 from dataset_builder.scratch import scratch_folder, whole_folder
 from dataset_builder.versions import after_retired, check_name, check_version, propose_version

@@ -14,6 +14,7 @@ from dataset_builder.manifest import tables_of
 from dataset_builder.paper import CITATION
 from dataset_builder.plan import SPLITS, Plan
 from dataset_builder.stats import DDOF, Line, Stats, attrition_stats, ordered_steps, shown_lines
+from petdata.card_parts import table_row, template_path
 from petdata.errors import CorruptFile
 from petdata.records import Species
 from petdata.sources import Source
@@ -37,7 +38,7 @@ def card(release: Path, manifest: Mapping[str, Any], sources: Mapping[str, Sourc
     """The whole README.md; of any variant, out of the release's own files."""
     stats = stats_of(release, manifest)
     own = {name: sources[name] for name in stats.sources if name in sources}
-    text = Template(template_path().read_text(encoding="utf-8")).substitute(
+    text = Template(template_path(TEMPLATE).read_text(encoding="utf-8")).substitute(
         _head(manifest, stats),
         configs=_configs(manifest),
         beside=_beside(manifest),
@@ -55,13 +56,6 @@ def card(release: Path, manifest: Mapping[str, Any], sources: Mapping[str, Sourc
     return f"---\n{front_matter(manifest, own, stats)}---\n\n{text}"
 
 
-def template_path() -> Path:
-    """cards/ of the checkout, or its copy inside the installed package."""
-    package = Path(__file__).parent
-    installed = package / "cards" / TEMPLATE
-    return installed if installed.is_file() else package.parent / "cards" / TEMPLATE
-
-
 def stats_of(release: Path, manifest: Mapping[str, Any]) -> Stats:
     return attrition_stats(
         release / "metadata" / "attrition.parquet",
@@ -70,18 +64,15 @@ def stats_of(release: Path, manifest: Mapping[str, Any]) -> Stats:
     )
 
 
-# The parts of the text. Cells of a table are escaped by `_row`.
-
-
-def _row(*cells: object) -> str:
-    texts = (" ".join(str(cell).split()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+# The parts of the text. Cells of a table are escaped by table_row.
 
 
 def _head(manifest: Mapping[str, Any], stats: Stats) -> dict[str, str]:
     total = stats.line("after")
     rows = [
-        _row(split, *_counts(line), f"{line.mean:.2f}", f"{line.median:g}", f"{line.deviation:.2f}")
+        table_row(
+            split, *_counts(line), f"{line.mean:.2f}", f"{line.median:g}", f"{line.deviation:.2f}"
+        )
         for split in SPLITS
         if (line := stats.line("after", split=split)) is not None
     ]
@@ -134,7 +125,9 @@ def _configs(manifest: Mapping[str, Any]) -> str:
             for split in sorted(splits, key=SPLITS.index)
         ]
         line = f'`load_dataset(REPOSITORY, "{name}")`'
-        rows.append(_row(f"`{name}`", _WHAT.get(name, f"{name} alone"), ", ".join(sizes), line))
+        rows.append(
+            table_row(f"`{name}`", _WHAT.get(name, f"{name} alone"), ", ".join(sizes), line)
+        )
     return "\n".join(rows)
 
 
@@ -148,13 +141,13 @@ def _beside(manifest: Mapping[str, Any]) -> str:
             "What models say of the photos stands in side tables: configs without pixels, to be "
             "joined by `sha256`.",
             "",
-            _row("config", "what it has", "made by", "rows", "photos without one"),
-            _row("---", "---", "---", "--:", "--:"),
+            table_row("config", "what it has", "made by", "rows", "photos without one"),
+            table_row("---", "---", "---", "--:", "--:"),
         ]
     for name, table in tables.items():
         made_by = " ".join(filter(None, (table["producer"]["model"], _prompt(table["producer"]))))
         counts = (f"{table['rows']:,}", f"{table['without']:,}")
-        lines.append(_row(f"`{name}`", table["kind"], made_by, *counts))
+        lines.append(table_row(f"`{name}`", table["kind"], made_by, *counts))
     pairs = manifest.get("verification_pairs")
     if pairs:
         why = ", ".join(f"{reason} {count:,}" for reason, count in pairs["dropped"].items())
@@ -174,7 +167,7 @@ def _prompt(producer: Mapping[str, Any]) -> str:
 
 def _sources(sources: Iterable[Source]) -> str:
     return "\n".join(
-        _row(
+        table_row(
             f"`{source.name}`",
             source.title,
             source.role,
@@ -202,7 +195,7 @@ def bases(release: Path, manifest: Mapping[str, Any]) -> list[tuple[str, str, in
 
 def _basis(found: Iterable[tuple[str, str, int]]) -> str:
     rows = [
-        _row(f"`{source}`", f"`{basis}`" if basis else "none recorded", f"{photos:,}")
+        table_row(f"`{source}`", f"`{basis}`" if basis else "none recorded", f"{photos:,}")
         for source, basis, photos in found
     ]
     if not rows:
@@ -223,7 +216,7 @@ def _basis(found: Iterable[tuple[str, str, int]]) -> str:
 
 def _statistics(stats: Stats) -> str:
     return "\n".join(
-        _row(
+        table_row(
             line.source or "all",
             line.split or ("before" if line.stage == "before" else "all"),
             line.species or "all",
@@ -246,7 +239,7 @@ def _balance(stats: Stats) -> str:
         low, high = part.expected(stats.val_fraction)
         inside = "" if low <= part.share <= high else " (outside)"
         counts = (f"{part.train:,}", f"{part.validation:,}", f"{part.share:.1%}{inside}")
-        rows.append(_row(part.by, part.value, *counts, f"{low:.1%} to {high:.1%}"))
+        rows.append(table_row(part.by, part.value, *counts, f"{low:.1%} to {high:.1%}"))
     return "\n".join(
         [
             "| groups by | | train | validation | held out | 99 of 100 draws |",
@@ -258,12 +251,12 @@ def _balance(stats: Stats) -> str:
 
 def _attrition(stats: Stats) -> str:
     lines = [
-        _row("step", *stats.sources),
-        _row("---", *("--:" for _ in stats.sources)),
+        table_row("step", *stats.sources),
+        table_row("---", *("--:" for _ in stats.sources)),
     ]
     for step in ("input", *ordered_steps(stats.attrition), "kept"):
         counts = (f"{taken.get(step, 0):,}" for taken in stats.attrition.values())
-        lines.append(_row(step.replace("_", " "), *counts))
+        lines.append(table_row(step.replace("_", " "), *counts))
     return "\n".join(lines)
 
 
@@ -330,8 +323,8 @@ def _table_of(value: Any) -> list[str]:
             f"{value['pairs']:,} pairs {value['pairs_matched']:,} match.",
             "",
         ]
-    rows = [_row(str(name).replace("_", " "), _cell(share)) for name, share in shares.items()]
-    return [*lines, _row("change", "share found"), _row("---", "--:"), *rows]
+    rows = [table_row(str(name).replace("_", " "), _cell(share)) for name, share in shares.items()]
+    return [*lines, table_row("change", "share found"), table_row("---", "--:"), *rows]
 
 
 def _cell(value: Any) -> str:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from dataset_builder.database import open_database
 from dataset_builder.layout import PlannedFile
+from dataset_builder.manifest import file_entry
 from dataset_builder.metadata import photo_ids
 from dataset_builder.plan import SPLITS, Plan
 from petdata.errors import CorruptFile, PetdataError
@@ -133,9 +134,3 @@ def _in_order(
     rows = rows.set_column(rows.schema.get_field_index("photo_id"), "photo_id", ids)
     schema = schema_of(table.kind, table.producer, _extra(table))
     return rows.select(schema.names).cast(schema).replace_schema_metadata(schema.metadata)
-
-
-def file_entry(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": sha256}

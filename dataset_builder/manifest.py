@@ -114,6 +114,13 @@ def file_entries(written: Mapping[str, WrittenFile]) -> dict[str, dict[str, Any]
     return {path: asdict(entry) for path, entry in sorted(written.items())}
 
 
+def file_entry(path: Path) -> dict[str, Any]:
+    """Size and hash of a file as it is."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": file.tell(), "sha256": sha256}
+
+
 def read_revoked(release: Path) -> list[str]:
     """SHA-256 of the JPEGs that were taken down before the release. Raises CorruptFile."""
     path = release / "metadata" / "revoked.txt"

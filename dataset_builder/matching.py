@@ -69,7 +69,8 @@ class ThumbnailMatcher:
         with storing(self.path), self.path.open("wb") as empty:
             # On a full disk a page that is first written in memory would end the process.
             os.posix_fallocate(empty.fileno(), 0, shape[0] * THUMBNAIL_BYTES)
-        thumbnails = np.memmap(self.path, np.uint8, "r+", shape=shape)
+        with storing(self.path):
+            thumbnails = np.memmap(self.path, np.uint8, "r+", shape=shape)
         hashes = np.empty((len(rows), 4), np.uint64)
         order = np.argsort(rows.file, kind="stable")
         bounds = np.searchsorted(rows.file[order], np.arange(len(rows.files) + 1))

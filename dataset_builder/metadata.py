@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from dataset_builder.appearances import Indices
 from dataset_builder.plan import SPLITS, Plan
 from petdata.byte_index import ByteIndex, index_shard
 from petdata.shards import storing, whole_file
+
+BYTE_INDEX: Final = "metadata/byte_index.parquet"  # of a release
 
 
 def write_table(table: pa.Table, path: Path) -> None:

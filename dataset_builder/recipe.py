@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from dataset_builder.card import card
 from dataset_builder.croissant import CROISSANT, croissant
-from dataset_builder.metadata import write_json, write_table
+from dataset_builder.manifest import file_entry
+from dataset_builder.metadata import BYTE_INDEX, write_json, write_table
 from petdata.errors import CorruptFile
 from petdata.manifest import MANIFEST, RECIPE
 from petdata.shards import LAYOUT, storing, whole_file
@@ -24,7 +25,6 @@ from petdata.sources import Source
 from petdata.workspace import make_folder, write_whole
 
 PIXELS: Final = ("image", "thumbnail")
-BYTE_INDEX: Final = "metadata/byte_index.parquet"
 CARD: Final = "README.md"
 _WRITTEN_AGAIN: Final = (BYTE_INDEX, CARD, CROISSANT)
 NOWHERE: Final = -1  # offset and length of a row without a photo
@@ -87,7 +87,7 @@ def write_recipe(
         write_json(croissant(into, variant, sources), into / CROISSANT)
     for path in _WRITTEN_AGAIN:
         if path in files:
-            files[path] = _entry(into / path)
+            files[path] = file_entry(into / path)
     write_json(variant, into / MANIFEST)
     return variant
 
@@ -112,7 +112,7 @@ def _without_pixels(source: Path, target: Path, entry: Mapping[str, Any]) -> dic
         raise CorruptFile(f"{source} is no Parquet ({error}): pull or build it again") from error
     # Not the mark of the rows with pixels: a build would link this file as if it had them.
     mark = hashlib.sha256(f"{RECIPE} {entry['fingerprint']}".encode()).hexdigest()
-    return {"rows": file.metadata.num_rows, "fingerprint": mark, **_entry(target)}
+    return {"rows": file.metadata.num_rows, "fingerprint": mark, **file_entry(target)}
 
 
 def _group_without_pixels(file: pq.ParquetFile, group: int) -> pa.Table:
@@ -141,8 +141,3 @@ def _write_byte_index(
     column = pc.coalesce(new, table["file_bytes"])
     table = table.set_column(table.schema.get_field_index("file_bytes"), "file_bytes", column)
     write_table(table, target)
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

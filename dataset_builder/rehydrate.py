@@ -6,7 +6,6 @@ off in between, the next run ends the moving.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +24,9 @@ from dataset_builder.database import open_database
 from dataset_builder.inputs import content_sql
 from dataset_builder.layout import fingerprint_of
 from dataset_builder.local_originals import LocalOriginals, digests_of
-from dataset_builder.metadata import byte_index_table, write_json, write_table
-from dataset_builder.recipe import BYTE_INDEX, CARD, PIXELS
+from dataset_builder.manifest import file_entry
+from dataset_builder.metadata import BYTE_INDEX, byte_index_table, write_json, write_table
+from dataset_builder.recipe import CARD, PIXELS
 from petdata.errors import CorruptFile, StorageFailure
 from petdata.manifest import MANIFEST, RECIPE, read_manifest
 from petdata.perceptual_hash import THUMBNAIL_SIDE, perceptual_hash
@@ -128,7 +128,7 @@ def _write(
         write_json(croissant(release, full, sources), beside / CROISSANT)
     for path in (BYTE_INDEX, CARD, CROISSANT):
         if path in files:
-            files[path] = _size_and_hash(beside / path)
+            files[path] = file_entry(beside / path)
     write_json(full, beside / MANIFEST)
 
 
@@ -208,7 +208,7 @@ def _checked(path: Path, published: Mapping[str, Any], recipe: Mapping[str, Any]
             f"{path}: the rows of the recipe are not those that were published: fingerprint "
             f"{mark[:16]}, published {published['fingerprint'][:16]}; pull the release again"
         )
-    return {**published, **_size_and_hash(path)}
+    return {**published, **file_entry(path)}
 
 
 def _write_byte_index(release: Path, beside: Path, withheld: Mapping[str, Any]) -> None:
@@ -216,12 +216,6 @@ def _write_byte_index(release: Path, beside: Path, withheld: Mapping[str, Any]) 
     paths = list(dict.fromkeys(before["path"].cast(pa.string()).to_pylist()))
     parts = [byte_index_table(beside if path in withheld else release, [path]) for path in paths]
     write_table(pa.concat_tables(parts).unify_dictionaries(), beside / BYTE_INDEX)
-
-
-def _size_and_hash(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": sha256}
 
 
 def _move(beside: Path, release: Path) -> None:

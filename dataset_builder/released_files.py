@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from dataset_builder.metadata import BYTE_INDEX
 from dataset_builder.writing import WrittenFile
 from petdata.byte_index import ByteIndex
 from petdata.errors import CorruptFile
@@ -15,8 +16,6 @@ from petdata.manifest import read_manifest
 from petdata.release_folders import releases_of
 from petdata.releases import file_indexes
 from petdata.workspace import Workspace
-
-BYTE_INDEX: Final = "metadata/byte_index.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)

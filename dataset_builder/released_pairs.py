@@ -36,6 +36,7 @@ RELEASED: Final = pa.schema(
         pa.field("list", pa.string(), nullable=False),  # the species whose list it is
     ]
 )
+_ROWS_AT_A_TIME: Final = 50_000
 _NOT_IMPORTED: Final = "not_imported"  # the import has not kept the photo
 _NOT_IN_BUILD: Final = "not_in_build"  # --petface train, or another family
 
@@ -51,8 +52,9 @@ class ReleasedPairs:
 
     def digest(self) -> str:
         digest = hashlib.sha256(repr((self.listed, sorted(self.dropped.items()))).encode())
-        for row in self.table.to_pylist():
-            digest.update(repr(tuple(row.values())).encode())
+        for batch in self.table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+            for row in batch.to_pylist():
+                digest.update(repr(tuple(row.values())).encode())
         return digest.hexdigest()
 
 

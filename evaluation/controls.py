@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -29,22 +30,16 @@ def controls_of(opened: Opened) -> Mapping[str, Callable[[], nn.Module]]:
     name = config.encoder if config is not None else opened.reference
     tiny = config.tiny if config is not None else opened.flags.tiny
 
-    def raw() -> nn.Module:
-        assert config is not None
+    def frozen(weights: str, seed: int) -> nn.Module:
         return PetEncoder(
-            load_vision_encoder(
-                name, weights=config.weights, tiny=tiny, trainable_blocks=0, seed=config.seed
-            )
+            load_vision_encoder(name, weights=weights, tiny=tiny, trainable_blocks=0, seed=seed)
         )
 
-    def random() -> nn.Module:
-        seed = _SEED_OF_RANDOM_WEIGHTS
-        return PetEncoder(
-            load_vision_encoder(name, weights="random", tiny=tiny, trainable_blocks=0, seed=seed)
-        )
-
-    made: dict[str, Callable[[], nn.Module]] = {} if config is None else {RAW: raw}
-    return made | {RANDOM: random, COLOURS: ColourHistogram}
+    made: dict[str, Callable[[], nn.Module]] = {}
+    if config is not None:
+        made[RAW] = partial(frozen, config.weights, config.seed)
+    made[RANDOM] = partial(frozen, "random", _SEED_OF_RANDOM_WEIGHTS)
+    return made | {COLOURS: ColourHistogram}
 
 
 class HsvHistogram:

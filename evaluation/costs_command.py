@@ -13,9 +13,9 @@ from rich.table import Table
 
 from evaluation.costs import Costs, costs_of
 from evaluation.embed_flags import EmbedFlags
-from evaluation.opened import device_of
 from petdata.workspace import Workspace, find_workspace
 from trainer.encoders import VISION_ENCODERS, load_vision_encoder
+from trainer.hub_models import device_of
 from trainer.model import PetEncoder
 from trainer.open_model import open_model
 

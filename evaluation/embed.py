@@ -43,7 +43,7 @@ RECIPE_VERSION: Final = 1  # goes up when the same network would give other embe
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions:
-    """Only `transform`, `tokenize` and `precision` change what comes out."""
+    """`batch_size` changes what comes out by rounding alone; `workers` does not at all."""
 
     transform: Transform | None = None  # None: the network's own
     tokenize: Tokenize | None = None  # the same

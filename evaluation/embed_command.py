@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from evaluation.embed_flags import EmbedFlags
@@ -27,7 +28,7 @@ def embed_and_print(
         write_pickle(found, pickle_file)
     skipped = f", {found.skipped:,} skipped" if found.skipped else ""
     typer.echo(
-        f"{len(found):,} photos of {len(set(found.identity_ids.to_pylist())):,} identities, "
+        f"{len(found):,} photos of {len(np.unique(found.labels)):,} identities, "
         f"{found.vectors.shape[1]} floats each{skipped}",
         err=True,
     )

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evaluation.duplicates import duplicate_groups
@@ -91,7 +92,7 @@ class Embeddings:
 def numbered(names: pa.StringArray) -> IntArray:
     """(N,) int64: the place of each name among the sorted names."""
     encoded = names.dictionary_encode()
-    order = np.argsort(np.array(encoded.dictionary.to_pylist(), dtype=object), kind="stable")
+    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
     numbers: IntArray = places[encoded.indices.to_numpy()]

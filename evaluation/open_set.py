@@ -67,6 +67,7 @@ def accuracy_by_gallery_size(
     better = ranking.identity_rank[matched] - 1
     if not len(others):
         raise PetdataError("no query has a match in its gallery")
+    cases, counts = np.unique(np.stack([others, better]), axis=1, return_counts=True)
     accuracies: list[float | None] = []
     for size in sizes:
         if size < 1:
@@ -74,7 +75,6 @@ def accuracy_by_gallery_size(
         if size - 1 > int(others.min()):
             accuracies.append(None)
             continue
-        cases, counts = np.unique(np.stack([others, better]), axis=1, return_counts=True)
         chances = hypergeom.cdf(k - 1, cases[0], cases[1], size - 1)
         accuracies.append(float(np.dot(chances, counts) / counts.sum()))
     return accuracies

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
 from torch import nn
 
 from evaluation.embed import EmbedOptions, embed_into
@@ -15,6 +14,7 @@ from petdata.errors import PetdataError
 from petdata.releases import open_release
 from petdata.workspace import Workspace
 from trainer.config import TrainConfig
+from trainer.hub_models import device_of
 from trainer.model import PetEncoder
 from trainer.open_model import open_model
 from trainer.photo_set import PhotoSet, open_photos
@@ -77,10 +77,3 @@ def embed_options(flags: EmbedFlags) -> EmbedOptions:
 
 def embedding_cache(workspace: Workspace) -> Path:
     return workspace.root / "cache" / "embeddings"
-
-
-def device_of(name: str) -> torch.device:
-    """Of auto, cpu, cuda. Raises PetdataError where there is no such one."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise PetdataError("there is no GPU that torch can use: leave out --device cuda")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -23,7 +23,7 @@ from evaluation.evaluate import (
     write_evaluation,
 )
 from evaluation.pairs_file import write_pairs
-from evaluation.validation import ScoredSplit
+from evaluation.validation import pairs_of
 from petdata.errors import CorruptFile, PetdataError, StorageFailure
 from petdata.workspace import Workspace, make_folder, sync_folder, write_whole
 
@@ -62,8 +62,8 @@ def store(
         shutil.rmtree(partial, ignore_errors=True)
         make_folder(partial / "pairs")
         for name, part in evaluated_parts(embeddings):
-            scored = ScoredSplit.of(part, model.options.pairs)
-            write_pairs(scored.pairs, partial / "pairs" / f"{slug(name)}.parquet")
+            pairs = pairs_of(part, model.options.pairs)
+            write_pairs(pairs, partial / "pairs" / f"{slug(name)}.parquet")
         write_evaluation(model, partial / MODEL)
         for name, control in controls.items():
             write_evaluation(control, partial / _control_file(name))

@@ -1,4 +1,6 @@
-"""Figures of a validation split while training: what `on_epoch_end` gives the loop."""
+"""Figures of embeddings with their intervals: all at once, as training validates with them, and
+the parts that the whole protocol and comparisons are made of.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +76,16 @@ def retrieval_intervals(
     return dict(zip(columns, found, strict=True))
 
 
+def pairs_of(embeddings: Embeddings, rules: PairRules) -> VerificationPairs:
+    return make_pairs(
+        embeddings.photo_ids,
+        embeddings.labels,
+        species=embeddings.species_numbers,
+        duplicates=embeddings.duplicates,
+        rules=rules,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class ScoredSplit:
     """Verification pairs of embeddings and their cosines."""
@@ -86,14 +98,7 @@ class ScoredSplit:
 
     @classmethod
     def of(cls, embeddings: Embeddings, rules: PairRules) -> ScoredSplit:
-        pairs = make_pairs(
-            embeddings.photo_ids,
-            embeddings.labels,
-            species=embeddings.species_numbers,
-            duplicates=embeddings.duplicates,
-            rules=rules,
-        )
-        labels = embeddings.labels
+        pairs, labels = pairs_of(embeddings, rules), embeddings.labels
         return cls(
             pairs,
             pair_scores(embeddings, pairs),

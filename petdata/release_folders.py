@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from petdata.errors import PetdataError
+from petdata.errors import PetdataError, StorageFailure
 from petdata.manifest import MANIFEST
 from petdata.workspace import Workspace
 
@@ -23,9 +23,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
 
 def versions_in(folder: Path) -> list[Path]:
     """Whole releases of one name, the newest last."""
-    if not folder.is_dir():
-        return []
-    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+    found = [path for path in _entries(folder) if _VERSION.fullmatch(path.name)]
     return sorted(
         (path for path in found if (path / MANIFEST).is_file()),
         key=lambda path: parse_version(path.name),
@@ -38,9 +36,15 @@ def latest_release(folder: Path) -> Path | None:
 
 
 def releases_of(workspace: Workspace) -> Iterator[Path]:
-    folder = workspace.root / "releases"
-    for name in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for name in _entries(workspace.root / "releases"):
         yield from versions_in(name)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise StorageFailure(f"cannot read {folder}: {error.strerror}: check the disk") from error
 
 
 def find_folder(workspace: Workspace, text: str) -> Path | None:

@@ -196,9 +196,8 @@ def _about(facts: CardFacts, folder: Path, compared: int) -> bytes:
 
 
 def _counted(probe: Probe) -> str:
-    drawn = sum(name.startswith("a drawn picture") for name in probe.names)
-    photos = len(probe) - drawn
-    return f"{photos} photos and {drawn} drawn pictures" if photos else f"{drawn} drawn pictures"
+    drawn = f"{len(probe) - probe.photos} drawn pictures"
+    return f"{probe.photos} photos and {drawn}" if probe.photos else drawn
 
 
 # What a stranger may read: no folders of whoever trained

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from string import Template
 from typing import Any, Final
 
+from petdata.card_parts import table_row, template_path
 from petdata.sources import Source
 from trainer.config import TrainConfig
 from trainer.encoder_table import VISION_ENCODERS
@@ -55,7 +55,7 @@ def model_card(facts: CardFacts) -> str:
     licence = licence_of(facts)
     config, dataset = facts.config, facts.provenance["dataset"]
     counted = count_parameters(facts.model)
-    text = Template(template_path().read_text(encoding="utf-8")).substitute(
+    text = Template(template_path(TEMPLATE).read_text(encoding="utf-8")).substitute(
         title=facts.run,
         run=facts.run,
         what=_what(facts),
@@ -80,13 +80,6 @@ def model_card(facts: CardFacts) -> str:
         limits=_limits(facts),
     )
     return f"---\n{_front_matter(facts, licence)}---\n\n{text}"
-
-
-def template_path() -> Path:
-    """cards/ of the checkout, or its copy inside the installed package."""
-    package = Path(__file__).parent
-    installed = package / "cards" / TEMPLATE
-    return installed if installed.is_file() else package.parent / "cards" / TEMPLATE
 
 
 def licence_of(facts: CardFacts) -> ModelLicence:
@@ -118,7 +111,7 @@ def _source_rows(facts: CardFacts) -> Iterable[str]:
         source = facts.sources.get(name)
         licence = _licence(facts, name) or "**none granted**"
         terms = source.terms if source is not None and source.terms else "not declared"
-        yield _row(f"`{name}`", _title(facts, name), licence, terms)
+        yield table_row(f"`{name}`", _title(facts, name), licence, terms)
 
 
 def _bases(config: TrainConfig) -> dict[str, str | None]:
@@ -170,7 +163,7 @@ def _fusion_rows(config: TrainConfig) -> str:
         return ""
     hub_id = TEXT_ENCODERS[config.text_encoder].weights.hub_id
     text = f"{config.text_encoder}{_of(config.text_weights, hub_id, tiny=config.tiny)}"
-    return f"{_row('text encoder', text)}\n{_row('fusion', config.fusion_name)}\n"
+    return f"{table_row('text encoder', text)}\n{table_row('fusion', config.fusion_name)}\n"
 
 
 def _onnx(facts: CardFacts) -> str:
@@ -220,12 +213,12 @@ def _validation(facts: CardFacts) -> str:
     if not measured:
         return "Not measured."
     first, last = measured[0], measured[-1]
-    rows = [_row("figure", "before training", "after", "95 % interval"), "|---|--:|--:|---|"]
+    rows = [table_row("figure", "before training", "after", "95 % interval"), "|---|--:|--:|---|"]
     for name in _FIGURES:
         if f"{name}_low" in last:
             before = f"{first[name]:.4f}" if first["step"] == 0 and name in first else ""
             interval = f"{last[f'{name}_low']:.4f} to {last[f'{name}_high']:.4f}"
-            rows.append(_row(_FIGURES[name], before, f"{last[name]:.4f}", interval))
+            rows.append(table_row(_FIGURES[name], before, f"{last[name]:.4f}", interval))
     queries = f"{last['queries']:,.0f} photos in turn, each" if "queries" in last else "Each photo"
     return "\n".join(
         [
@@ -261,8 +254,3 @@ def _front_matter(facts: CardFacts, licence: ModelLicence) -> str:
         lines += ["datasets:", f"- {json.dumps(dataset['reference'])}"]
     lines += ["tags:", "- re-identification", "- animals", "- petdata"]
     return "\n".join(lines) + "\n"
-
-
-def _row(*cells: object) -> str:
-    texts = (" ".join(str(cell).split()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(texts)} |"

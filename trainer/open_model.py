@@ -46,10 +46,8 @@ def open_model(
             )
         return read_model(run / MODEL)
     if text in VISION_ENCODERS:
-        weights = "random" if tiny else "pretrained"
-        vision = load_vision_encoder(
-            text, weights=weights, tiny=tiny, trainable_blocks=0, seed=0 if tiny else None
-        )
+        seed = 0 if tiny else None
+        vision = load_vision_encoder(text, tiny=tiny, trainable_blocks=0, seed=seed)
         return PetEncoder(vision).eval(), None
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w.-]+)?", text) and not folder.exists():
         repo_id, _, revision = text.partition("@")

@@ -71,6 +71,7 @@ class Probe:
     names: Sequence[str]
     pictures: Sequence[bytes]  # JPEG or PNG
     texts: Sequence[str] | None  # one each, for networks that read them
+    photos: int = 0  # of the data set, which come first; the others are drawn
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,6 +91,7 @@ def make_probe(config: TrainConfig, workspace: Workspace) -> tuple[Probe, str | 
         names=[*taken.names, *drawn.names],
         pictures=[*taken.pictures, *drawn.pictures],
         texts=None if drawn.texts is None else [*(taken.texts or ()), *drawn.texts],
+        photos=len(taken),
     )
     return both, None
 

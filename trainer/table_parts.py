@@ -32,7 +32,6 @@ class TableParts:
         self._extra = tuple(extra)
         self._every = every
         self._rows: list[Mapping[str, Any]] = []
-        self.stored = 0
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +57,6 @@ class TableParts:
         rows, self._rows = self._rows, []
         if rows:
             append_rows(*self._made, rows, self._extra)
-            self.stored += len(rows)
 
 
 def require_producer(folder: Path, kind: Kind, producer: Producer) -> None:

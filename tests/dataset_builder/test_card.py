@@ -14,9 +14,10 @@ from datasets import Image, load_dataset
 from huggingface_hub import DatasetCard
 from small_release import small_release
 
-from dataset_builder.card import card, template_path
+from dataset_builder.card import TEMPLATE, card
 from dataset_builder.front_matter import front_matter, size_category
 from dataset_builder.stats import release_stats
+from petdata.card_parts import template_path
 from petdata.manifest import read_manifest
 from petdata.sources import SOURCES, Source
 
@@ -216,8 +217,8 @@ def test_a_card_written_again_is_the_same(release: Path) -> None:
 
 
 def test_the_card_has_the_figures_of_the_log() -> None:
-    log = (template_path().parents[1] / "docs" / "log.md").read_text()
-    text = template_path().read_text()
+    log = (template_path(TEMPLATE).parents[1] / "docs" / "log.md").read_text()
+    text = template_path(TEMPLATE).read_text()
     for figure in ("0.992", "0.900", "0.820", "0.9975", "369"):
         assert figure in text
         assert figure in log

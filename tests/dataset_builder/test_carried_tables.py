@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from datasets import load_dataset
 from small_release import PETS
+from test_verify import seal
 from worlds import Animal, add, build_release, photo, release_rows, sha256
 
 from dataset_builder.croissant import CROISSANT
@@ -239,17 +239,6 @@ def test_a_broken_part_is_named_before_anything_is_written(workspace: Workspace)
 
 
 # Verified
-
-
-def seal(release: Path) -> None:
-    manifest = json.loads((release / "manifest.json").read_text())
-    for path in (release / "side_tables").rglob("*.parquet"):
-        content = path.read_bytes()
-        manifest["files"][path.relative_to(release).as_posix()] = {
-            "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-    (release / "manifest.json").write_text(json.dumps(manifest))
 
 
 def wide(rows: list[dict[str, Any]]) -> None:

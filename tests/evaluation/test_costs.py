@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from evaluation.costs import costs_of, drawn_batch, multiply_adds, torchinfo_multiply_adds
+from peak_memory import peak_mebibytes
 from petdata.cli import app
 from trainer.encoders import load_vision_encoder
 from trainer.model import PetEncoder
@@ -62,6 +63,14 @@ def test_parameters_and_conditions() -> None:
     assert found.photos_per_second > 0
     assert found.peak_bytes > 4 * found.parameters
     assert (found.batch_size, found.precision) == (4, "float32")
+
+
+def test_the_peak_is_not_that_of_what_came_before() -> None:
+    before = torch.ones(100 * 2**20)  # 400 MiB
+    highest = peak_mebibytes()
+    del before
+    found = costs_of(tiny_dinov2(), device=CPU, batch_size=1, timed_batches=1)
+    assert found.peak_bytes / 2**20 < highest - 200
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
-from petdata.demo.servers.local_server import LoopbackListener
+from petdata.demo.servers.local_server import LoopbackConnection, LoopbackListener
 
 PATH: Final = "/v1/chat/completions"
 MAX_REQUEST_BYTES: Final = 32 * 2**20
@@ -163,21 +163,9 @@ class _Listener(LoopbackListener):
     owner: ChatServer
 
 
-class _Connection(BaseHTTPRequestHandler):
+class _Connection(LoopbackConnection, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def setup(self) -> None:
-        super().setup()
-        self.listener = cast(_Listener, self.server)
-        self.listener.connections.add(self.connection)
-
-    def finish(self) -> None:
-        self.listener.connections.discard(self.connection)
-        try:
-            super().finish()
-        except OSError:
-            return  # the client is gone
+    listener: _Listener
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

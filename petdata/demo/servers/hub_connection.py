@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from itertools import count
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from petdata.demo.servers.hub_calls import Account, Answer, Call, HubState, Upload, pieces
 from petdata.demo.servers.hub_faults import Fault, FaultPlan, LoggedRequest
 from petdata.demo.servers.hub_routes import Route, find_route, without_ticket
-from petdata.demo.servers.local_server import LoopbackListener
+from petdata.demo.servers.local_server import LoopbackConnection, LoopbackListener
 
 _PIECE: Final = 2**16
 _TO_FILE: Final = frozenset({"lfs_upload", "lfs_part"})
@@ -46,24 +46,14 @@ class _Dropped(Exception):
     pass
 
 
-class HubConnection(BaseHTTPRequestHandler):
+class HubConnection(LoopbackConnection, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    listener: HubListener
     wbufsize = -1  # head and short bodies leave together
 
     def setup(self) -> None:
         super().setup()
-        listener = cast(HubListener, self.server)
-        self.owner = listener.owner
-        self.connections = listener.connections
-        self.connections.add(self.connection)
-
-    def finish(self) -> None:
-        self.connections.discard(self.connection)
-        try:
-            super().finish()
-        except OSError:
-            return  # the client is gone
+        self.owner = self.listener.owner
 
     def handle(self) -> None:
         try:
@@ -226,7 +216,7 @@ class HubConnection(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         """Shutting down what has been sent lets it arrive; the length that is missing tells."""
         self.close_connection = True
-        self.connections.discard(self.connection)
+        self.listener.connections.discard(self.connection)
         if self.command in ("PUT", "POST"):
             linger = struct.pack("ii", 1, 0)  # closing sends RST instead of FIN
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

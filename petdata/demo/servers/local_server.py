@@ -234,22 +234,15 @@ class LoopbackListener(ThreadingHTTPServer):
                 continue  # closed meanwhile
 
 
-class _Listener(LoopbackListener):
-    owner: LocalServer
-
-
-class _BadRequest(Exception):
-    pass
-
-
-class _Connection(StreamRequestHandler):
-    """Reads requests itself: http.server's parsing would be the slowest part of every answer."""
+class LoopbackConnection(StreamRequestHandler):
+    """Its listener knows it as long as it lasts."""
 
     disable_nagle_algorithm = True
+    listener: LoopbackListener
 
     def setup(self) -> None:
         super().setup()
-        self.listener = cast(_Listener, self.server)
+        self.listener = cast(LoopbackListener, self.server)
         self.listener.connections.add(self.connection)
 
     def finish(self) -> None:
@@ -258,6 +251,20 @@ class _Connection(StreamRequestHandler):
             super().finish()
         except OSError:
             return  # the client is gone
+
+
+class _Listener(LoopbackListener):
+    owner: LocalServer
+
+
+class _BadRequest(Exception):
+    pass
+
+
+class _Connection(LoopbackConnection):
+    """Reads requests itself: http.server's parsing would be the slowest part of every answer."""
+
+    listener: _Listener
 
     def handle(self) -> None:
         try:
