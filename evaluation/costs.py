@@ -40,6 +40,9 @@ class Costs:
     device: str
     warm_up_batches: int
     timed_batches: int
+    epoch_photos: int | None = None
+    seconds_per_epoch: float | None = None
+    epoch_of: str = ""  # where the two come from
 
 
 def costs_of(

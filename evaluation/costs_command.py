@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -13,42 +15,86 @@ from rich.table import Table
 
 from evaluation.costs import Costs, costs_of
 from evaluation.embed_flags import EmbedFlags
+from evaluation.epoch_costs import LOGGED, PAPER_EPOCH_PHOTOS, run_named, with_epoch
+from evaluation.tables import TextTable, latex, markdown
 from petdata.workspace import Workspace, find_workspace
+from trainer.config import check_choices
 from trainer.encoders import VISION_ENCODERS, load_vision_encoder
 from trainer.hub_models import device_of
 from trainer.model import PetEncoder
 from trainer.open_model import open_model
 
+TITLE: Final = "Costs of the models"
+_COLUMNS: Final = (
+    *("model", "M params", "M trainable", "G mult-adds", "torchinfo's", "peak MiB"),
+    *("s an epoch", "photos/s"),
+)
 
-def costs_and_print(models: Sequence[str], flags: EmbedFlags, *, as_json: bool) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class CostsFlags:
+    epoch_photos: int = PAPER_EPOCH_PHOTOS  # of a model that is no run
+    as_format: Literal["table", "markdown", "latex", "json"] = "table"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+
+def costs_and_print(models: Sequence[str], flags: EmbedFlags, shown: CostsFlags) -> None:
     workspace, device = find_workspace(), device_of(flags.device)
     found = {}
     for name in models:
         network = _network(name, workspace, tiny=flags.tiny)
-        found[name] = costs_of(
+        costs = costs_of(
             network, device=device, batch_size=flags.batch_size, precision=flags.precision
         )
-    if as_json:
+        found[name] = with_epoch(costs, run_named(name, workspace), shown.epoch_photos)
+    if shown.as_format == "json":
         told = {name: dataclasses.asdict(costs) for name, costs in found.items()}
         typer.echo(json.dumps(told, indent=2))
-        return
-    console = Console(highlight=False)
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("model", no_wrap=True)
-    headers = ("M params", "M trainable", "G mult-adds", "torchinfo's", "peak MiB", "photos/s")
-    for header in headers:
-        table.add_column(header.replace(" ", "\n", 1), justify="right")
-    for name, costs in found.items():
-        table.add_row(name, *_row(costs))
-    console.print(table)
-    last = next(reversed(found.values()))
-    console.print(
+    elif shown.as_format == "table":
+        _print(costs_table(found))
+    else:
+        table = costs_table(found)
+        typer.echo((markdown if shown.as_format == "markdown" else latex)(table), nl=False)
+
+
+def costs_table(found: Mapping[str, Costs]) -> TextTable:
+    """The paper's Tables 3 to 6 in their columns, multiply-adds in both ways of counting."""
+    last = [*found.values()][-1]
+    rows = tuple((name, *_row(costs)) for name, costs in found.items())
+    notes = [
         f"photos/s: forward passes alone, batch {last.batch_size}, {last.precision}, "
         f"{last.device}, {last.timed_batches} batches after {last.warm_up_batches} to warm up; "
         f"peak: one photo, {last.peak_of}",
-        soft_wrap=True,
-        markup=False,
-    )
+        *(
+            f"s an epoch, {name}: {costs.epoch_photos:,} photos, {costs.epoch_of}"
+            for name, costs in found.items()
+            if costs.epoch_of == LOGGED
+        ),
+        *sorted(
+            {
+                f"~ s an epoch: {costs.epoch_photos:,} photos, {costs.epoch_of}"
+                for costs in found.values()
+                if costs.epoch_of != LOGGED
+            }
+        ),
+    ]
+    return TextTable(title=TITLE, columns=_COLUMNS, rows=rows, notes=tuple(notes))
+
+
+def _print(table: TextTable) -> None:
+    console = Console(highlight=False)
+    shown = Table(box=SIMPLE_HEAD)
+    first, *others = table.columns
+    shown.add_column(first, no_wrap=True)
+    for header in others:
+        shown.add_column(header.replace(" ", "\n", 1), justify="right")
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for note in table.notes:
+        console.print(note, soft_wrap=True, markup=False)
 
 
 def _network(name: str, workspace: Workspace, *, tiny: bool) -> PetEncoder:
@@ -59,11 +105,14 @@ def _network(name: str, workspace: Workspace, *, tiny: bool) -> PetEncoder:
 
 
 def _row(costs: Costs) -> list[str]:
+    mark = "" if costs.epoch_of == LOGGED else "~"
+    seconds = costs.seconds_per_epoch
     return [
         f"{costs.parameters / 1e6:,.2f}",
         f"{costs.trainable / 1e6:,.2f}",
         f"{costs.multiply_adds / 1e9:,.3f}",
         f"{costs.torchinfo_multiply_adds / 1e9:,.3f}",
         f"{costs.peak_bytes / 2**20:,.0f}",
+        "" if seconds is None else f"{mark}{seconds:,.{0 if seconds >= 10 else 2}f}",
         f"{costs.photos_per_second:,.0f}",
     ]

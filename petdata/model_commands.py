@@ -143,19 +143,31 @@ def compare(
     compare_and_print(evaluations, resamples=resamples, seed=seed, as_json=as_json)
 
 
-def costs(
+def costs(  # noqa: PLR0913 - one parameter an option
     models: Annotated[list[str], typer.Argument(help="Runs, exports, or encoders of the table.")],
     tiny: Annotated[bool, typer.Option("--tiny", help="The encoders in small.")] = False,
     batch_size: Annotated[int, typer.Option(help="Photos at once.")] = 128,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    epoch_photos: Annotated[
+        int, typer.Option(min=1, help="Of an epoch of a model that is no run: the paper's.")
+    ] = 1_387_360,
+    as_format: Annotated[
+        str, typer.Option("--format", help="table, markdown, latex or json.")
+    ] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Measure parameters, multiply-adds (torch's and torchinfo's way), memory and photos a second.
 
-    On drawn noise, without decoding. Encoders of the table need no published weights for it.
+    On drawn noise, without decoding. Encoders of the table need no published weights for it. The
+    seconds of an epoch are those that a run has logged; for other models an estimate, marked ~.
     """
-    from evaluation.costs_command import costs_and_print
+    from evaluation.costs_command import CostsFlags, costs_and_print
 
     flags: Any = {"device": device, "precision": precision}
-    costs_and_print(models, EmbedFlags(tiny=tiny, batch_size=batch_size, **flags), as_json=as_json)
+    chosen: Any = {"as_format": "json" if as_json else as_format}
+    costs_and_print(
+        models,
+        EmbedFlags(tiny=tiny, batch_size=batch_size, **flags),
+        CostsFlags(epoch_photos=epoch_photos, **chosen),
+    )

@@ -10,8 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from evaluation.costs import costs_of, drawn_batch, multiply_adds, torchinfo_multiply_adds
+from evaluation.epoch_costs import logged_epoch
 from peak_memory import peak_mebibytes
 from petdata.cli import app
+from petdata.errors import PetdataError
 from trainer.encoders import load_vision_encoder
 from trainer.model import PetEncoder
 
@@ -83,3 +85,42 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = json.loads(said)
     assert list(told) == ["clip-vit-base", "dinov2-small"]
     assert told["dinov2-small"]["trainable"] > 0
+
+
+def test_an_epoch_is_estimated_from_the_speed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PETDATA_HOME", str(tmp_path))
+    names = ["dinov2-small", "--tiny", "--batch-size", "2", "--device", "cpu"]
+    said = CliRunner().invoke(
+        app, ["costs", *names, "--epoch-photos", "500", "--json"], catch_exceptions=False
+    )
+    told = json.loads(said.stdout)["dinov2-small"]
+    assert told["seconds_per_epoch"] == pytest.approx(500 / told["photos_per_second"])
+    assert told["epoch_of"].startswith("estimate")
+
+
+def test_an_epoch_of_a_run_is_what_it_logged(tmp_path: Path) -> None:
+    """Two logged steps of 6 photos, at 3 and 6 photos a second; 5 batches an epoch."""
+    (tmp_path / "config.toml").write_text("identities = 3\nphotos = 2\n")
+    lines = [
+        {"step": 0, "epoch": 0.0, "top_1_accuracy": 0.5},
+        {"step": 4, "epoch": 0.8, "loss": 1.0, "photos_per_second": 3.0},
+        {"step": 8, "epoch": 1.6, "loss": 1.0, "photos_per_second": 6.0},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    found = logged_epoch(tmp_path)
+    assert found is not None
+    assert found.photos == 30
+    assert found.seconds == pytest.approx(5 * (2.0 + 1.0) / 2)
+
+
+def test_costs_for_a_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PETDATA_HOME", str(tmp_path))
+    names = ["dinov2-small", "--tiny", "--batch-size", "2", "--device", "cpu"]
+    for kind, row in (("markdown", "| dinov2-small | "), ("latex", "dinov2-small & ")):
+        said = CliRunner().invoke(app, ["costs", *names, "--format", kind], catch_exceptions=False)
+        (line,) = (line for line in said.stdout.splitlines() if line.startswith(row))
+        assert len(line.removesuffix(" |").split(row[-2])) == 8 + (kind == "markdown")
+    with pytest.raises(PetdataError, match="choose table or markdown or latex or json"):
+        CliRunner().invoke(app, ["costs", *names, "--format", "odt"], catch_exceptions=False)
