@@ -11,6 +11,7 @@ from typing import Final, Literal
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from evaluation.costs import Costs, costs_of
@@ -26,7 +27,7 @@ from trainer.open_model import open_model
 
 TITLE: Final = "Costs of the models"
 _COLUMNS: Final = (
-    *("model", "M params", "M trainable", "G mult-adds", "torchinfo's", "peak MiB"),
+    *("model", "M params", "M trainable", "G mult-adds", "torchinfo's", "MiB peak"),
     *("s an epoch", "photos/s"),
 )
 
@@ -85,13 +86,15 @@ def costs_table(found: Mapping[str, Costs]) -> TextTable:
 
 def _print(table: TextTable) -> None:
     console = Console(highlight=False)
-    shown = Table(box=SIMPLE_HEAD)
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     first, *others = table.columns
     shown.add_column(first, no_wrap=True)
     for header in others:
-        shown.add_column(header.replace(" ", "\n", 1), justify="right")
+        shown.add_column(header.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for row in table.rows:
         shown.add_row(*row)
+    whole = Measurement.get(console, console.options.update(max_width=1_000), shown).maximum
+    console.width = max(console.width, whole)  # no number is cut
     console.print(shown)
     for note in table.notes:
         console.print(note, soft_wrap=True, markup=False)
