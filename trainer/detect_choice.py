@@ -1,10 +1,12 @@
-"""Which box of a photo is its animal."""
+"""Boxes of a photo, and which of them is its animal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from petdata.side_table_checks import MAX_BOXES, MAX_CLASS_BYTES
 
 # Of COCO. What a detector calls otherwise (person, sofa) is kept as a box and never chosen.
 ANIMALS: Final = frozenset(
@@ -30,6 +32,20 @@ class Box:
     @property
     def area(self) -> float:
         return (self.x1 - self.x0) * (self.y1 - self.y0)
+
+
+def tidy_boxes(
+    found: Iterable[tuple[str, float, Sequence[float]]], height: int, width: int
+) -> list[Box]:
+    """Of (class, score, corners): inside the photo, the surest first, as side tables take them."""
+    boxes = []
+    for name, score, (left, top, right, bottom) in found:
+        x0, x1 = (min(max(x, 0.0), float(width)) for x in (left, right))
+        y0, y1 = (min(max(y, 0.0), float(height)) for y in (top, bottom))
+        if x0 < x1 and y0 < y1:
+            short = name.encode()[:MAX_CLASS_BYTES].decode(errors="ignore")
+            boxes.append(Box(short, score, x0, y0, x1, y1))
+    return sorted(boxes, key=lambda box: -box.score)[:MAX_BOXES]
 
 
 def choose(boxes: Sequence[Box], species: str) -> int | None:

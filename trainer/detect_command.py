@@ -10,7 +10,7 @@ import typer
 from petdata.side_tables import table_folder
 from petdata.workspace import find_workspace
 from trainer.detect import DetectCounts, detect_photos
-from trainer.detectors import TransformersDetector
+from trainer.detectors import open_detector
 from trainer.enrich_flags import DetectFlags
 from trainer.enrich_progress import print_photos, told, with_progress
 from trainer.unseen_photos import unseen_photos
@@ -24,19 +24,24 @@ def detect_and_print(reference: str, given: Mapping[str, Any]) -> None:
     print_photos(photos)
     if not len(photos):
         return
-    detector = TransformersDetector(flags.model, flags.device)
-    with_progress(
-        lambda tell: detect_photos(
-            photos,
-            folder,
-            detector,
-            threshold=flags.threshold,
-            batch_size=flags.batch_size,
-            tell=tell,
-        ),
-        DetectCounts(),
-        lambda counts: _line(counts, len(photos)),
-    )
+    with open_detector(
+        flags.model,
+        flags.device,
+        weights=workspace.root / "weights",
+        trusted=flags.weights_sha256,
+    ) as detector:
+        with_progress(
+            lambda tell: detect_photos(
+                photos,
+                folder,
+                detector,
+                threshold=flags.threshold,
+                batch_size=flags.batch_size,
+                tell=tell,
+            ),
+            DetectCounts(),
+            lambda counts: _line(counts, len(photos)),
+        )
     typer.echo(folder)
 
 

@@ -1,17 +1,20 @@
-"""Detectors: decoded photos in, boxes out. Those here are of transformers, under Apache-2.0."""
+"""Detectors: decoded photos in, boxes out. Those of transformers are Apache-2.0."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Final, Protocol
 
 import torch
 
-from petdata.side_table_checks import MAX_BOXES, MAX_CLASS_BYTES
+from petdata.errors import PetdataError
 from trainer.decoding import Pixels
-from trainer.detect_choice import Box
+from trainer.detect_choice import Box, tidy_boxes
 from trainer.hub_models import load_processor, load_whole, model_folder
 from trainer.weights_hash import weights_hash
+from trainer.yolo import YoloDetector, is_yolo, weights_file
 
 DETECTORS: Final = {
     "rtdetrv2-r18": "PekingU/rtdetr_v2_r18vd",
@@ -55,29 +58,28 @@ class TransformersDetector:
             found, threshold=threshold, target_sizes=sizes
         )
         return [
-            self._boxes(one["scores"], one["labels"], one["boxes"], size)
+            tidy_boxes(
+                zip(
+                    map(self._name, one["labels"].tolist()),
+                    one["scores"].tolist(),
+                    one["boxes"].tolist(),
+                    strict=True,
+                ),
+                *size,
+            )
             for one, size in zip(each, sizes, strict=True)
         ]
 
-    def _boxes(
-        self,
-        scores: torch.Tensor,
-        labels: torch.Tensor,
-        corners: torch.Tensor,
-        size: tuple[int, int],
-    ) -> list[Box]:
-        height, width = size
-        most = torch.tensor([width, height, width, height], device=corners.device)
-        corners = torch.minimum(corners.clamp(min=0), most)
-        boxes = [
-            Box(self._name(label), score, *corner)
-            for score, label, corner in zip(
-                scores.tolist(), labels.tolist(), corners.tolist(), strict=True
-            )
-            if corner[0] < corner[2] and corner[1] < corner[3]
-        ]
-        return sorted(boxes, key=lambda box: -box.score)[:MAX_BOXES]
-
     def _name(self, label: int) -> str:
-        name = str(self._names.get(label) or label)
-        return name.encode()[:MAX_CLASS_BYTES].decode(errors="ignore") or str(label)
+        return str(self._names.get(label) or label)
+
+
+def open_detector(
+    model: str, device: str, *, weights: Path, trusted: str | None = None
+) -> AbstractContextManager[Detector]:
+    """`weights`: folder of the files that a name of YOLO12 means. Raises PetdataError."""
+    if is_yolo(model):
+        return YoloDetector(weights_file(model, weights), device, trusted)
+    if trusted is not None:
+        raise PetdataError(f"--weights-sha256 is for a .pt; {model} is read from safetensors")
+    return nullcontext(TransformersDetector(model, device))

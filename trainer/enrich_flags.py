@@ -43,8 +43,13 @@ class DescribeFlags:
 @dataclass(frozen=True, kw_only=True)
 class DetectFlags:
     model: Annotated[
-        str, "A name of the table in docs/enrich.md, user/name[@revision] of the Hub, or a folder."
+        str,
+        "rtdetrv2-r18, rtdetrv2-r50, dfine-m, dfine-x, rfdetr-base, user/name[@revision] of the "
+        "Hub, or a folder (Apache-2.0); yolo12n, s, m, l, x or a .pt (AGPL-3.0, extra crop).",
     ] = "rtdetrv2-r18"
+    weights_sha256: Annotated[str | None, "Of a .pt that you trust: reading one can run code."] = (
+        None
+    )
     table: Annotated[str, "Name of the side table."] = "boxes"
     threshold: Annotated[float, "Boxes with a lower score are left out."] = 0.3
     batch_size: Annotated[int, "Photos at once."] = 8
