@@ -57,6 +57,8 @@ class AllPairs:
     counts: BinnedPairs
     coarse: BinnedPairs  # the same pairs in wider bins
     touching: IntArray = field(repr=False)  # (groups, 2, B): coarse, with someone of the group
+    dealt: IntArray = field(repr=False)  # (N,) the group of each photo's identity
+    bins: int
 
     @property
     def other(self) -> int:
@@ -70,6 +72,18 @@ class AllPairs:
     def curve(self) -> RocCurve:
         """Raises PetdataError where there are not pairs of both kinds."""
         return self.counts.curve()
+
+    def others_spread(self) -> tuple[IntArray, IntArray]:
+        """Pairs of two identities in all bins, from the lowest up: (bins,), and of them those with
+        someone of each group in the wider ones, (groups, coarse bins).
+        """
+        fine = np.zeros(self.bins, np.int64)
+        fine[_places(self.counts.lower_edges, self.bins)] = self.counts.numbers[0]
+        wide = -(-self.bins // COARSER)
+        touching = np.zeros((len(self.touching), wide), np.int64)
+        places = _places(self.coarse.lower_edges, self.bins / COARSER)
+        touching[:, places] = self.touching[:, 0]
+        return fine, touching
 
     @cached_property
     def auc_error(self) -> float:
@@ -142,6 +156,8 @@ def score_all_pairs(  # noqa: PLR0913, columns
         BinnedPairs(fine * (2 / bins) - 1, total[:, fine]),
         BinnedPairs(wide * (2 * COARSER / bins) - 1, coarse_total[:, wide].astype(np.int64)),
         touching.sum(axis=0)[:, :, wide],
+        dealt[numbers],
+        bins,
     )
 
 
@@ -175,6 +191,12 @@ def list_all_pairs(
     numbers = np.asarray(labels)
     scores = (rows @ rows.T)[first, second]
     return PairList(first, second, scores, numbers[first] == numbers[second])
+
+
+def _places(lower_edges: FloatArray, bins: float) -> IntArray:
+    """The numbers of bins that begin there."""
+    places: IntArray = np.rint((lower_edges + 1) * bins / 2).astype(np.int64)
+    return places
 
 
 class _Columns(NamedTuple):

@@ -16,9 +16,11 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.all_pairs import AllPairs, score_all_pairs
+from evaluation.drawn_curves import CurvePoints, Similarities, barred, thinned
 from evaluation.embeddings import Embeddings, numbered
 from evaluation.metrics import FloatArray, IntArray, RocCurve
 from evaluation.open_set import accuracy_by_gallery_size, open_set_identification
+from evaluation.pair_kinds import Announced, PairKind, pair_kinds
 from evaluation.pairs import PairRules
 from evaluation.pairs_file import pairs_hash
 from evaluation.retrieval import Ranking
@@ -62,6 +64,9 @@ class PartFigures:
     bounds: dict[str, float]  # of the binned figures over all pairs
     top_1_by_gallery_size: dict[int, float]  # identity level
     pairs_hash: str
+    pair_kinds: dict[str, PairKind] = field(default_factory=dict)
+    curve: CurvePoints | None = field(default=None, repr=False)  # of all pairs, as the next
+    similarities: Similarities | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +76,24 @@ class Evaluation:
     options: EvaluateOptions
     parts: tuple[PartFigures, ...]  # the pooled one first
 
+    def find(self, name: str) -> PartFigures | None:
+        return next((part for part in self.parts if part.name == name), None)
+
     def part(self, name: str = POOLED) -> PartFigures:
-        for part in self.parts:
-            if part.name == name:
-                return part
+        if (part := self.find(name)) is not None:
+            return part
         known = ", ".join(part.name for part in self.parts)
         raise PetdataError(f"no part {name!r} was evaluated; there are {known}")
 
 
-def evaluate(embeddings: Embeddings, options: EvaluateOptions | None = None) -> Evaluation:
-    """Raises PetdataError where there are no photos."""
+def evaluate(
+    embeddings: Embeddings,
+    options: EvaluateOptions | None = None,
+    said: Announced | None = None,
+) -> Evaluation:
+    """`said`: of the same photos, for pairs of one listing or day. Raises PetdataError where there
+    are no photos.
+    """
     options = options or EvaluateOptions()
     if not len(embeddings):
         raise PetdataError("there are no embeddings to evaluate")
@@ -89,15 +102,24 @@ def evaluate(embeddings: Embeddings, options: EvaluateOptions | None = None) -> 
         dataset_hash=embeddings.dataset_hash,
         options=options,
         parts=tuple(
-            _evaluate_part(name, part, options) for name, part in evaluated_parts(embeddings)
+            _evaluate_part(name, *_taken(embeddings, said, rows), options)
+            for name, rows in _parts(embeddings)
         ),
     )
+
+
+def _taken(
+    embeddings: Embeddings, said: Announced | None, rows: IntArray | None
+) -> tuple[Embeddings, Announced | None]:
+    if rows is None:
+        return embeddings, said
+    return embeddings.take(rows), None if said is None else said.take(rows)
 
 
 def evaluated_parts(embeddings: Embeddings) -> Iterator[tuple[str, Embeddings]]:
     """All photos, those of each source, those of each species."""
     for name, rows in _parts(embeddings):
-        yield name, embeddings if rows is None else embeddings.take(rows)
+        yield name, _taken(embeddings, None, rows)[0]
 
 
 def _parts(embeddings: Embeddings) -> Iterator[tuple[str, IntArray | None]]:
@@ -112,7 +134,9 @@ def _parts(embeddings: Embeddings) -> Iterator[tuple[str, IntArray | None]]:
                 yield f"{kind} {name}", np.flatnonzero(numbers == number)
 
 
-def _evaluate_part(name: str, embeddings: Embeddings, options: EvaluateOptions) -> PartFigures:
+def _evaluate_part(
+    name: str, embeddings: Embeddings, said: Announced | None, options: EvaluateOptions
+) -> PartFigures:
     ranking = rank_species(embeddings)
     scored = ScoredSplit.of(embeddings, options.pairs)
     every = score_all_pairs(
@@ -125,14 +149,15 @@ def _evaluate_part(name: str, embeddings: Embeddings, options: EvaluateOptions) 
     figures: dict[str, Interval] = {}
     thresholds: dict[str, float] = {}
     bounds: dict[str, float] = {}
+    drawn = {"resamples": options.resamples, "seed": options.seed}
     if ranking.has_match.any():
-        drawn = {"resamples": options.resamples, "seed": options.seed}
         figures |= retrieval_intervals(ranking, **drawn)
         figures["open_set_identification_rate"], threshold = _open_set(ranking, options)
         thresholds["open_set_identification_rate"] = threshold
     if scored.has_both_kinds:
-        figures |= verification_intervals(scored, resamples=options.resamples, seed=options.seed)
-    if every.same and every.other:
+        figures |= verification_intervals(scored, **drawn)
+    has_both_kinds = bool(every.same and every.other)
+    if has_both_kinds:
         figures |= _all_pairs_figures(every)
         equal = every.curve.equal_error_rate
         thresholds["all_pairs_equal_error_rate"] = equal.threshold
@@ -150,6 +175,9 @@ def _evaluate_part(name: str, embeddings: Embeddings, options: EvaluateOptions) 
         bounds=bounds,
         top_1_by_gallery_size=_by_gallery_size(ranking),
         pairs_hash=pairs_hash(scored.pairs),
+        pair_kinds={} if said is None else pair_kinds(embeddings, every, said, **drawn),
+        curve=thinned(every.curve) if has_both_kinds else None,
+        similarities=barred(every.counts) if has_both_kinds else None,
     )
 
 
@@ -231,19 +259,41 @@ def read_evaluation(path: Path) -> Evaluation:
             options=EvaluateOptions(**options),
             parts=tuple(_part_from(part) for part in said["parts"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFile(f"{path} is no evaluation: {error}; evaluate again") from error
 
 
 def _part_from(told: dict[str, Any]) -> PartFigures:
-    figures = {name: _interval_from(interval) for name, interval in told["figures"].items()}
-    sizes = {int(size): rate for size, rate in told["top_1_by_gallery_size"].items()}
-    return PartFigures(**(told | {"figures": figures, "top_1_by_gallery_size": sizes}))
+    """Evaluations of before have no kinds of pairs and no curves."""
+    kinds = {
+        name: PairKind(**(kind | {"figures": _intervals_from(kind["figures"])}))
+        for name, kind in (told.get("pair_kinds") or {}).items()
+    }
+    curve, similarities = told.get("curve"), told.get("similarities")
+    read = {
+        "figures": _intervals_from(told["figures"]),
+        "top_1_by_gallery_size": {
+            int(size): rate for size, rate in told["top_1_by_gallery_size"].items()
+        },
+        "pair_kinds": kinds,
+        "curve": None if curve is None else CurvePoints(**_with_tuples(curve)),
+        "similarities": None
+        if similarities is None
+        else Similarities(**_with_tuples(similarities)),
+    }
+    return PartFigures(**(told | read))
 
 
-def _interval_from(told: dict[str, Any]) -> Interval:
-    values: dict[str, Any] = {key: np.nan if v is None else v for key, v in told.items()}
-    return Interval(**values)
+def _intervals_from(told: dict[str, Any]) -> dict[str, Interval]:
+    found = {}
+    for name, interval in told.items():
+        values: dict[str, Any] = {key: np.nan if v is None else v for key, v in interval.items()}
+        found[name] = Interval(**values)
+    return found
+
+
+def _with_tuples(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
 
 
 def _without_nan(value: Any) -> Any:

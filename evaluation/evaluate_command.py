@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -14,9 +16,19 @@ from rich.table import Table
 
 from evaluation.controls import controls_of
 from evaluation.embed_flags import EmbedFlags
-from evaluation.embeddings import read_embeddings
+from evaluation.embeddings import Embeddings, read_embeddings
 from evaluation.evaluate import EvaluateOptions, Evaluation, PartFigures, evaluate, told
+from evaluation.hidden import (
+    ANIMAL,
+    BACKGROUND,
+    BOXED,
+    HALVES,
+    boxed,
+    half_hidden,
+    with_box,
+)
 from evaluation.opened import Opened, embedding_cache, open_both
+from evaluation.pair_kinds import announced
 from evaluation.pairs import PairRules
 from evaluation.significance import Interval
 from evaluation.stored import StoredEvaluation, slug, store
@@ -69,7 +81,7 @@ def evaluate_and_print(  # noqa: PLR0913 - one parameter an option
     console = Console(highlight=False)
     for part in found.model.parts:
         console.print(_table(part, found.controls))
-        for line in _lines(part):
+        for line in (*_lines(part), *_halves(part, found.controls), *_kinds(part)):
             console.print(line, soft_wrap=True, markup=False)
     for control, reason in found.about["controls_not_had"].items():
         console.print(f"without {control}: {reason}", soft_wrap=True, markup=False)
@@ -88,24 +100,65 @@ def evaluate_opened(
     cache = embedding_cache(workspace)
     folder = opened.embed(cache)
     embeddings = read_embeddings(folder)
-    model = evaluate(embeddings, options)
-    controls: dict[str, Evaluation] = {}
-    folders, not_had = {}, {}
-    for control, make in controls_of(opened).items() if with_controls else ():
-        try:
-            folders[control] = opened.embed(cache, make())
-        except PetdataError as error:
-            not_had[control] = str(error)
-            continue
-        controls[control] = evaluate(read_embeddings(folders[control]), options)
+    photos = opened.photos
+    said = announced(photos.release, photos.split, embeddings.photo_ids)
+    model = evaluate(embeddings, options, said)
+    controls = _Controls(opened, cache, options)
+    if with_controls:
+        controls.embed_networks()
+        controls.hide_halves(embeddings, folder)
     about = _about(opened) | {
         "embeddings": folder.name,
-        "control_embeddings": {name: made.name for name, made in folders.items()},
-        "controls_not_had": not_had,
+        "control_embeddings": controls.folders,
+        "controls_not_had": controls.not_had,
+        "control_boxes": controls.boxes,
         "skipped_photos": embeddings.skipped,
     }
     into = workspace.root / "evaluations" / (slug(name) if name else _name(opened, model))
-    return store(into, about, embeddings, model, controls)
+    return store(into, about, embeddings, model, controls.evaluated)
+
+
+@dataclass
+class _Controls:
+    """On the same photos; one that cannot be had is left out, with the reason."""
+
+    opened: Opened
+    cache: Path
+    options: EvaluateOptions
+    evaluated: dict[str, Evaluation] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)  # of embeddings, in the cache
+    not_had: dict[str, str] = field(default_factory=dict)
+    boxes: str | None = None  # the side table that tells animals from backgrounds
+
+    def embed_networks(self) -> None:
+        for name, make in controls_of(self.opened).items():
+            try:
+                folder = self.opened.embed(self.cache, make())
+            except PetdataError as error:
+                self.not_had[name] = str(error)
+                continue
+            self._take(name, read_embeddings(folder), folder)
+
+    def hide_halves(self, embeddings: Embeddings, folder: Path) -> None:
+        """The model itself, on photos without the animal and without what is around it."""
+        try:
+            self.boxes, hidden = half_hidden(self.opened)
+        except PetdataError as error:
+            self.not_had |= dict.fromkeys((BACKGROUND, ANIMAL), str(error))
+            return
+        for name, photos in hidden.items():
+            try:
+                made = self.opened.embed(self.cache, photos=photos)
+            except PetdataError as error:
+                self.not_had[name] = str(error)
+                continue
+            self._take(name, with_box(read_embeddings(made), photos), made)
+        if not boxed(hidden[BACKGROUND]).all():
+            self._take(BOXED, with_box(embeddings, hidden[BACKGROUND]), folder)
+
+    def _take(self, name: str, embeddings: Embeddings, folder: Path) -> None:
+        self.evaluated[name] = evaluate(embeddings, self.options)
+        self.folders[name] = folder.name
 
 
 def _about(opened: Opened) -> dict[str, Any]:
@@ -135,16 +188,18 @@ def _name(opened: Opened, model: Evaluation) -> str:
 
 
 def _table(part: PartFigures, controls: Mapping[str, Evaluation]) -> Table:
+    """Beside controls on the very same photos; halves of photos have lines of their own."""
+    networks = {name: each for name, each in controls.items() if name not in HALVES}
     table = Table(title=part.name, title_justify="left", box=SIMPLE_HEAD)  # fits 80 characters
     table.add_column("", no_wrap=True)
-    for column in ("model", "95 % interval", *controls):
+    for column in ("model", "95 % interval", *networks):
         header = column if column == "95 % interval" else column.replace(" ", "\n")
         table.add_column(header, justify="right", no_wrap=True)
     for figure, (label, in_percent) in LABELS.items():
         interval = part.figures.get(figure)
         if interval is None:
             continue
-        others = [control.part(part.name).figures.get(figure) for control in controls.values()]
+        others = [control.part(part.name).figures.get(figure) for control in networks.values()]
         low, high = (_number(end, in_percent) for end in (interval.low, interval.high))
         shown = [_estimate(each, in_percent) for each in (interval, *others)]
         table.add_row(label, shown[0], f"{low} to {high}", *shown[1:])
@@ -179,3 +234,43 @@ def _lines(part: PartFigures) -> Iterator[str]:
     equal = part.thresholds.get("all_pairs_equal_error_rate")
     if equal is not None:
         yield f"EER threshold (all pairs, chosen on these photos: set it on others): {equal:.4f}"
+
+
+def _halves(part: PartFigures, controls: Mapping[str, Evaluation]) -> Iterator[str]:
+    for name in HALVES:
+        found = controls[name].find(part.name) if name in controls else None
+        if found is not None:
+            told = [
+                _with_interval(label, found.figures.get(figure), in_percent=in_percent)
+                for label, figure, in_percent in (
+                    ("Top-1 %", "top_1_accuracy", True),
+                    ("AUC", "all_pairs_roc_auc", False),
+                    ("EER", "all_pairs_equal_error_rate", False),
+                )
+            ]
+            yield f"{name}, {found.counts['photos']:,} photos: " + "; ".join(filter(None, told))
+
+
+def _kinds(part: PartFigures) -> Iterator[str]:
+    for name, kind in part.pair_kinds.items():
+        told = [
+            _with_interval(label, kind.figures.get(figure))
+            for label, figure in (
+                ("AUC", "roc_auc"),
+                ("EER", "equal_error_rate"),
+                ("mean similarity", "mean_similarity"),
+            )
+        ]
+        yield (
+            f"positive pairs, {name}: {kind.pairs:,} of {kind.identities:,} identities"
+            + "".join(f"; {each}" for each in told if each)
+        )
+
+
+def _with_interval(label: str, interval: Interval | None, *, in_percent: bool = False) -> str:
+    if interval is None:
+        return ""
+    value, low, high = (
+        _number(each, in_percent) for each in (interval.estimate, interval.low, interval.high)
+    )
+    return f"{label} {value} ({low} to {high})"

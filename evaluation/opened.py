@@ -32,10 +32,15 @@ class Opened:
     text_from: str | None
     flags: EmbedFlags
 
-    def embed(self, cache: Path, model: nn.Module | None = None) -> Path:
-        """Folder of embeddings of these photos, by this model unless another is given."""
+    def embed(
+        self, cache: Path, model: nn.Module | None = None, photos: PhotoSet | None = None
+    ) -> Path:
+        """Folder of embeddings of these photos by this model, unless others are given."""
         return embed_into(
-            cache, model or self.model, self.photos, options=embed_options(self.flags)
+            cache,
+            model or self.model,
+            self.photos if photos is None else photos,
+            options=embed_options(self.flags),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import simplejpeg
@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.photo_set import BadPhoto, PhotoSet
+from trainer.photo_set import BadPhoto, BoxUse, PhotoSet
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
+GREY: Final = 128  # of every colour, in what a control hides
 
 
 class Transform(Protocol):
@@ -50,7 +51,12 @@ class PhotoDecoder:
         jpeg = photos.read_one(row)
         box = None if photos.boxes is None else photos.boxes[row]
         try:
-            pixels = decode(jpeg, box, photos.box_padding, self._side_needed)
+            if box is None or photos.box_use == "cut":
+                pixels = decode(jpeg, box, photos.box_padding, self._side_needed)
+            else:
+                pixels = decode_alone(
+                    jpeg, box, photos.box_padding, photos.box_use, self._side_needed
+                )
         except (ValueError, RuntimeError, MemoryError) as error:
             raise BadPhoto(f"{photos.describe(row)} cannot be decoded: {error}") from error
         if self._of_array is not None:
@@ -83,9 +89,42 @@ def decode(
     )
     if cut == (0, 0, width, height):
         return found
+    return found[_place_in(cut, found, width, height)]
+
+
+def decode_alone(
+    jpeg: bytes,
+    box: NDArray[np.float32],
+    padding: float,
+    use: BoxUse,
+    side_needed: int | None = None,
+) -> Pixels:
+    """The whole picture with its box grey ("background") or all but the box ("animal").
+
+    A NaN box leaves it as it is. `side_needed`: as for `decode`.
+    """
+    found = decode(jpeg, side_needed=side_needed)
+    if np.isnan(box[0]):
+        return found
+    height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+    inside = _place_in(padded(box, padding, width, height), found, width, height)
+    if use == "background":
+        found[inside] = GREY
+        return found
+    alone = np.full_like(found, GREY)
+    alone[inside] = found[inside]
+    return alone
+
+
+def _place_in(
+    cut: tuple[int, int, int, int], found: Pixels, width: int, height: int
+) -> tuple[slice, slice]:
+    """Rows and columns of a picture that was decoded at another scale than width x height."""
     x, y = found.shape[1] / width, found.shape[0] / height
-    left, top = math.floor(cut[0] * x), math.floor(cut[1] * y)
-    return found[top : math.ceil(cut[3] * y), left : math.ceil(cut[2] * x)]
+    return (
+        slice(math.floor(cut[1] * y), math.ceil(cut[3] * y)),
+        slice(math.floor(cut[0] * x), math.ceil(cut[2] * x)),
+    )
 
 
 def padded(

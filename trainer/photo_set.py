@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from petdata.side_tables import chosen_boxes, join, part_files, read_kind, read_
 
 Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
+
+BoxUse = Literal["cut", "background", "animal"]  # cut to the box; grey the box, or all but the box
 
 OWNER = "owner"  # texts that the announcements themselves have
 _WORDS = ("title", "description")
@@ -44,6 +47,7 @@ class PhotoSet:
     boxes: FloatArray | None = None  # (N, 4): x0, y0, x1, y1 in pixels; NaN: the whole picture
     boxes_missing: int = 0
     box_padding: float = 0.0  # of the box's width and height, on each side
+    box_use: BoxUse = "cut"
     dataset_hash: str  # of all that decides which pixels and texts a row has
     _photos: Photos = field(repr=False)
     _first_rows: Int64Array = field(repr=False)  # (files + 1,)
@@ -87,9 +91,11 @@ def open_photos(
     texts: str | None = None,
     boxes: str | None = None,
     box_padding: float = 0.0,
+    box_use: BoxUse = "cut",
 ) -> PhotoSet:
     """`texts`: "owner", for title and description, or a side table of descriptions. `boxes`: a
-    side table of boxes; photos are cut to the chosen one, and left whole where there is none.
+    side table of boxes; photos are cut to the chosen one, or to show the background or the animal
+    alone the box or all around it is made grey; a photo without a box stays whole.
 
     A photo without text has the empty one. Raises PetdataError and CorruptFile.
     """
@@ -111,6 +117,8 @@ def open_photos(
     if boxes is not None:
         found_boxes, missing_boxes = _boxes(release, boxes, sha256, digest)
         digest.update(f" padding {box_padding}".encode())
+        if box_use != "cut":
+            digest.update(f" {box_use} alone".encode())
     return PhotoSet(
         release=release,
         split=split,
@@ -125,6 +133,7 @@ def open_photos(
         boxes=found_boxes,
         boxes_missing=missing_boxes,
         box_padding=box_padding,
+        box_use=box_use,
         dataset_hash=digest.hexdigest(),
         _photos=photos,
         _first_rows=np.cumsum([0, *counts.tolist()]),

@@ -18,9 +18,12 @@ from typer.testing import CliRunner, Result
 from evaluation.controls import ColourHistogram
 from evaluation.embeddings import read_embeddings
 from evaluation.evaluate import EvaluateOptions, evaluate
+from evaluation.hidden import HALVES
+from evaluation.pair_kinds import announced
 from evaluation.stored import find_stored, read_stored
 from petdata.cli import app
 from petdata.errors import CorruptFile, PetdataError
+from petdata.releases import open_release
 from petdata.workspace import Workspace
 from trainer.train import train
 
@@ -55,12 +58,14 @@ def test_a_run_is_evaluated_beside_its_controls(workspace: Workspace) -> None:
     told = evaluated()
     stored = read_stored(Path(told["folder"]))
     assert stored.folder.parent == workspace.root / "evaluations"
-    assert list(stored.controls) == ["raw encoder", "random weights", "colour histogram"]
+    networks = ["raw encoder", "random weights", "colour histogram"]
+    assert list(stored.controls) == [*networks, *HALVES]
     assert told["controls_not_had"] == {}
     embeddings = read_embeddings(workspace.root / "cache" / "embeddings" / told["embeddings"])
-    assert stored.model == evaluate(embeddings, EvaluateOptions(resamples=100))
+    said = announced(open_release("pets"), "validation", embeddings.photo_ids)
+    assert stored.model == evaluate(embeddings, EvaluateOptions(resamples=100), said)
     hashes = {each.model_hash for each in (stored.model, *stored.controls.values())}
-    assert len(hashes) == 4
+    assert len(hashes) == 4  # halves of photos are embedded by the model itself
     assert told["release"] == "pets@1.0.0"
     assert find_stored(workspace, stored.folder.name) == stored.folder
 
