@@ -82,6 +82,19 @@ def costs_of(
     )
 
 
+def counted_costs(model: PetEncoder) -> dict[str, int]:
+    """What needs no clock: the same on every machine."""
+    counted = count_parameters(model)
+    one = drawn_batch(model, 1, next(model.parameters()).device)
+    with torch.inference_mode():
+        return {
+            "parameters": counted.total,
+            "trainable": counted.trainable,
+            "multiply_adds": multiply_adds(model, one),
+            "torchinfo_multiply_adds": torchinfo_multiply_adds(model, one),
+        }
+
+
 def drawn_batch(model: PetEncoder, count: int, device: torch.device) -> Batch:
     side = model.vision.image_size
     tokens = {} if model.text is None else model.text.tokenize([_TEXT] * count)

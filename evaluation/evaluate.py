@@ -18,6 +18,7 @@ import numpy as np
 from evaluation.all_pairs import AllPairs, score_all_pairs
 from evaluation.drawn_curves import CurvePoints, Similarities, barred, thinned
 from evaluation.embeddings import Embeddings, numbered
+from evaluation.examples import Examples, choose_examples, examples_from
 from evaluation.metrics import FloatArray, IntArray, RocCurve
 from evaluation.open_set import accuracy_by_gallery_size, open_set_identification
 from evaluation.pair_kinds import Announced, PairKind, pair_kinds
@@ -75,6 +76,7 @@ class Evaluation:
     dataset_hash: str
     options: EvaluateOptions
     parts: tuple[PartFigures, ...]  # the pooled one first
+    examples: Examples | None = field(default=None, repr=False)  # of all photos
 
     def find(self, name: str) -> PartFigures | None:
         return next((part for part in self.parts if part.name == name), None)
@@ -97,14 +99,18 @@ def evaluate(
     options = options or EvaluateOptions()
     if not len(embeddings):
         raise PetdataError("there are no embeddings to evaluate")
+    pooled = rank_species(embeddings)
+    parts = []
+    for name, rows in _parts(embeddings):
+        photos, part_said = _taken(embeddings, said, rows)
+        ranking = pooled if rows is None else rank_species(photos)
+        parts.append(_evaluate_part(name, photos, ranking, part_said, options))
     return Evaluation(
         model_hash=embeddings.model_hash,
         dataset_hash=embeddings.dataset_hash,
         options=options,
-        parts=tuple(
-            _evaluate_part(name, *_taken(embeddings, said, rows), options)
-            for name, rows in _parts(embeddings)
-        ),
+        parts=tuple(parts),
+        examples=choose_examples(embeddings, pooled, seed=options.seed),
     )
 
 
@@ -135,9 +141,12 @@ def _parts(embeddings: Embeddings) -> Iterator[tuple[str, IntArray | None]]:
 
 
 def _evaluate_part(
-    name: str, embeddings: Embeddings, said: Announced | None, options: EvaluateOptions
+    name: str,
+    embeddings: Embeddings,
+    ranking: Ranking,
+    said: Announced | None,
+    options: EvaluateOptions,
 ) -> PartFigures:
-    ranking = rank_species(embeddings)
     scored = ScoredSplit.of(embeddings, options.pairs)
     every = score_all_pairs(
         embeddings.vectors,
@@ -258,13 +267,14 @@ def read_evaluation(path: Path) -> Evaluation:
             dataset_hash=said["dataset_hash"],
             options=EvaluateOptions(**options),
             parts=tuple(_part_from(part) for part in said["parts"]),
+            examples=examples_from(said["examples"]) if said.get("examples") else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFile(f"{path} is no evaluation: {error}; evaluate again") from error
 
 
 def _part_from(told: dict[str, Any]) -> PartFigures:
-    """Evaluations of before have no kinds of pairs and no curves."""
+    """Older evaluations have no kinds of pairs and no curves."""
     kinds = {
         name: PairKind(**(kind | {"figures": _intervals_from(kind["figures"])}))
         for name, kind in (told.get("pair_kinds") or {}).items()

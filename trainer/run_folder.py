@@ -161,7 +161,7 @@ def _provenance(release: Release, photos: PhotoSet, processes: Processes) -> dic
         },
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
-        "git": _git_state(),
+        "git": git_state(),
         "environment": _environment(processes),
     }
 
@@ -178,11 +178,11 @@ def _environment(processes: Processes) -> dict[str, Any]:
         "device": device,
         "processes": processes.world_size,
         "threads": torch.get_num_threads(),
-        "packages": dict(_versions()),
+        "packages": dict(package_versions()),
     }
 
 
-def _versions() -> list[tuple[str, str]]:
+def package_versions() -> list[tuple[str, str]]:
     found = []
     for name in _TOLD:
         try:
@@ -192,7 +192,7 @@ def _versions() -> list[tuple[str, str]]:
     return found
 
 
-def _git_state() -> Mapping[str, Any] | None:
+def git_state() -> Mapping[str, Any] | None:
     """Of petdata's own checkout; None where it was installed from a wheel."""
     home = Path(petdata.__file__).parent.parent
 
