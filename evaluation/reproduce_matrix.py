@@ -26,6 +26,14 @@ from petdata.errors import PetdataError
 from trainer.config import TrainConfig, config_of
 
 SHIPPED: Final = ("tiny", "paper")
+FIGURES: Final = {  # of a table: label, and whether it is printed in per cent
+    "top_1_accuracy": ("Top-1 %", True),
+    "top_5_accuracy": ("Top-5 %", True),
+    "top_10_accuracy": ("Top-10 %", True),
+    "mean_average_precision": ("mAP %", True),
+    "roc_auc": ("AUC", False),
+    "equal_error_rate": ("EER", False),
+}
 # The command decides these.
 _NOT_OF_A_MATRIX: Final = frozenset({"dataset", "revision", "name", "seed"})
 _OF_A_FROZEN_CELL: Final = frozenset({"encoder", "tiny", "crop", "device"})
@@ -194,6 +202,10 @@ def _cell(values: Any, train: Mapping[str, Any], where: str) -> Cell:
 def _published(values: Any, where: str) -> Published:
     texts = dict.fromkeys(("part", "figure", "source"), str)
     _Keys(values, f"{where}, published", needed={**texts, "value": float}).check({})
+    if values["figure"] not in FIGURES:
+        raise PetdataError(
+            f"{where}: no table has a figure {values['figure']!r}; choose from {', '.join(FIGURES)}"
+        )
     return Published(**values)
 
 

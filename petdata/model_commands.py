@@ -20,7 +20,7 @@ ReleaseName = Annotated[
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export, embed, evaluate, compare, costs):
+    for command in (train, export, embed, evaluate, compare, costs, reproduce):
         app.command()(command)
 
 
@@ -171,3 +171,32 @@ def costs(  # noqa: PLR0913 - one parameter an option
         EmbedFlags(tiny=tiny, batch_size=batch_size, **flags),
         CostsFlags(epoch_photos=epoch_photos, **chosen),
     )
+
+
+def reproduce(
+    release: ReleaseName,
+    only: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated: vision, text, fusion, data, crop, comparison, loss."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of each cell: 0, 1, and so on.")] = 1,
+    matrix: Annotated[
+        str, typer.Option(help="paper, tiny (minutes on a CPU), or a TOML file.")
+    ] = "paper",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print runs and GPU hours; run nothing.")
+    ] = False,
+    tflops: Annotated[
+        float, typer.Option(help="TFLOP a second that the estimate of hours assumes.")
+    ] = 100.0,
+) -> None:
+    """Train and evaluate what a paper's tables need, and fill these tables.
+
+    The matrix of Kudryavtsev et al., J. Imaging 2026, 12, 30, unless told otherwise. What is done
+    is not done again; a cell that misses its input, or fails, is told and the others go on. The
+    same command again goes on where it stopped. Exit code 1 where a cell failed.
+    """
+    from evaluation.reproduce_command import ReproduceFlags, reproduce_and_print
+
+    flags = ReproduceFlags(matrix=matrix, only=only, seeds=seeds, dry_run=dry_run, teraflops=tflops)
+    reproduce_and_print(release, flags)

@@ -1,0 +1,88 @@
+"""How long a plan may take: operations counted on networks without memory, at an assumed rate."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from evaluation.costs import multiply_adds
+from evaluation.reproduce_plan import Job
+from petdata.errors import UnknownSource
+from trainer.blocks import EVERYTHING, find_blocks
+from trainer.config import TrainConfig
+from trainer.model import build_model
+from trainer.text import CLASSES
+from trainer.text_encoder_table import TEXT_ENCODERS
+from trainer.transformers_loading import build_transformers
+
+TERAFLOPS: Final = 100.0  # a second, sustained: a third of an A100's peak in bf16
+_TOKENS: Final = 64  # of a text, as the paper's tables count
+_FLOPS: Final = 2  # a multiply-add is two operations
+
+
+def hours_of(job: Job, *, teraflops: float = TERAFLOPS) -> float:
+    """On one GPU. Decoding, evaluation's arithmetic and start-up are not in it.
+
+    Back through a trained block costs twice the way forward; frozen blocks before it cost nothing
+    then. With micro_batch each part goes forward twice.
+    """
+    forward = _FLOPS * _multiply_adds(*_towers(job.config))
+    share = 0.0 if job.frozen else _trained_share(job.config.encoder, job.config)
+    passes = 1 + 2 * share + (job.config.micro_batch is not None)
+    return forward * (job.work.trained * passes + job.work.embedded) / (teraflops * 1e12) / 3600
+
+
+def _towers(config: TrainConfig) -> tuple[str, str | None, bool]:
+    return config.encoder, config.text_encoder, config.tiny
+
+
+@cache
+def _multiply_adds(encoder: str, text_encoder: str | None, tiny: bool) -> int:
+    """Of one photo and its text; the fusion's are few."""
+    model = _vision(encoder, tiny)
+    device = "cpu" if tiny else "meta"
+    side = model.vision.image_size
+    batch: Any = SimpleNamespace(pixel_values=torch.zeros(1, 3, side, side, device=device))
+    found = multiply_adds(model, batch)
+    if text_encoder is None or tiny:
+        return found
+    return found + multiply_adds(_Text(text_encoder), batch)
+
+
+@cache
+def _trained_share(encoder: str, config: TrainConfig) -> float:
+    if config.trainable_blocks == EVERYTHING:
+        return 1.0
+    try:
+        blocks = len(find_blocks(_vision(encoder, config.tiny)))
+    except ValueError:  # a network without blocks trains whole
+        return 1.0
+    return min(1.0, config.trainable_blocks / blocks)
+
+
+@cache
+def _vision(encoder: str, tiny: bool) -> Any:
+    alone = TrainConfig(encoder=encoder, tiny=tiny, weights="random", trainable_blocks=0)
+    with torch.device("cpu" if tiny else "meta"):
+        return build_model(alone).eval()
+
+
+class _Text(nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        if name not in TEXT_ENCODERS:
+            raise UnknownSource(f"no text encoder {name!r}: petdata train --list-encoders")
+        spec = TEXT_ENCODERS[name]
+        with torch.device("meta"):
+            self.network = build_transformers(*CLASSES[spec.family], spec.config).eval()
+
+    def forward(self, _batch: Any) -> Tensor:
+        tokens = torch.zeros(1, _TOKENS, dtype=torch.int64, device="meta")
+        output: Tensor = self.network(
+            input_ids=tokens, attention_mask=torch.ones_like(tokens)
+        ).last_hidden_state
+        return output
