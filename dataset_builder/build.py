@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dataset_builder.appearances import Mask
 from dataset_builder.card import write_card
 from dataset_builder.carried_tables import CarriedTable, read_carried, write_carried
 from dataset_builder.croissant import write_croissant
@@ -38,11 +39,12 @@ from dataset_builder.metadata import (
     write_table,
 )
 from dataset_builder.options import BuildOptions, levels_of
-from dataset_builder.plan import Plan, make_plan
+from dataset_builder.plan import SEVERAL_ON_PHOTO, Plan, make_plan
 from dataset_builder.pseudonyms import published_ids, read_key
 from dataset_builder.released_files import released_files, released_indexes
 from dataset_builder.released_pairs import PAIRS, ReleasedPairs, released_pairs
 from dataset_builder.scratch import scratch_folder, whole_folder
+from dataset_builder.seen_by_detectors import digest_of, shows_several
 from dataset_builder.versions import after_retired, check_name, check_version, propose_version
 from dataset_builder.writing import FileWriter, WrittenFile, link_or_copy
 from petdata.errors import CorruptFile
@@ -84,7 +86,8 @@ def build(
         say("reading what the shards say of their photos")
         rows = read_inputs(workspace, options)
         say(f"planning for {len(rows):,} photos of {len(rows.files):,} shards")
-        plan = _plan(scratch, rows, options, decisions)
+        several = shows_several(workspace.root, rows)
+        plan = _plan(scratch, rows, options, decisions, several)
         private = [level.source.name for level in rows.levels if level.is_private(options)]
         published = published_ids(key, rows.identities, private)
         carried = read_carried(workspace, plan, configs_of(rows.levels), say)
@@ -93,6 +96,8 @@ def build(
             "side_tables": {table.name: table.digest() for table in carried},
             "verification_pairs": pairs.digest() if pairs else None,
         }
+        if (dropped := plan.taken_by(SEVERAL_ON_PHOTO)).any():
+            other[SEVERAL_ON_PHOTO] = digest_of(rows, dropped)
         digest, inputs = build_hash(
             plan, options, decisions.as_json(), key, read_purged(workspace), other
         )
@@ -128,10 +133,16 @@ def read_inputs(workspace: Workspace, options: BuildOptions) -> Rows:
         return read_rows(database, files, levels, takedowns, options)
 
 
-def _plan(scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions) -> Plan:
-    matcher = ThumbnailMatcher(rows, scratch, scratch.parent)
+def _plan(
+    scratch: Path, rows: Rows, options: BuildOptions, decisions: Decisions, several: Mask | None
+) -> Plan:
     return make_plan(
-        rows, options, matcher, accepted=decisions.accepted, rejected=decisions.rejected
+        rows,
+        options,
+        ThumbnailMatcher(rows, scratch, scratch.parent),
+        accepted=decisions.accepted,
+        rejected=decisions.rejected,
+        several=several,
     )
 
 

@@ -265,6 +265,7 @@ _MEANING: Final = {
     "taken_down": "somebody asked for it to be forgotten",
     "species_unknown": "nothing says which animal it is",
     "several_animals": "its announcement is about several animals",
+    "several_on_photo": "a detector found several animals on it",
     "boilerplate": "the picture stands in more than three identities",
     "contradictory": "a curated dataset shows the picture under two identities",
     "leak": "it, or another photo of its group, matches a photo of that test set",

@@ -35,6 +35,7 @@ from petdata.records import Species
 
 SPLITS: Final = ("train", "validation", "test")
 KEPT: Final = -1
+SEVERAL_ON_PHOTO: Final = "several_on_photo"  # the one reason that a side table gives
 
 # (rows, rows or None for among themselves, bits) -> verified near duplicates
 Matcher = Callable[[Indices, Indices | None, int], Matches]
@@ -70,6 +71,11 @@ class Plan:
             self.reasons.append(name)
         self.reason[marked & self.kept] = self.reasons.index(name)
 
+    def taken_by(self, name: str) -> Mask:
+        """Rows that a step took."""
+        number = self.reasons.index(name) if name in self.reasons else len(self.reasons)
+        return np.asarray(self.reason == number, np.bool_)
+
     def attrition(self) -> Iterator[tuple[str, str, int]]:
         """(source, step, rows that it took), step by step."""
         source = self.rows.source_number()
@@ -89,10 +95,14 @@ def make_plan(
     *,
     accepted: Sequence[tuple[str, str]] = (),
     rejected: Sequence[tuple[str, str]] = (),
+    several: Mask | None = None,
 ) -> Plan:
-    """Every row kept or dropped with a reason, every kept one in a split and a group."""
+    """Every row kept or dropped with a reason, every kept one in a split and a group.
+
+    `several`: photos on which a detector has found several animals.
+    """
     plan = Plan(rows, options)
-    _drop_unfit(plan)
+    _drop_unfit(plan, np.zeros(len(rows), np.bool_) if several is None else several)
     shown = first_rows(rows, plan.kept)
     near = alike(rows, matcher(np.sort(shown[shown >= 0]), None, options.near_duplicates))
     plan.drop("boilerplate", boilerplate(rows, plan.kept, near))
@@ -109,7 +119,7 @@ def make_plan(
     return plan
 
 
-def _drop_unfit(plan: Plan) -> None:
+def _drop_unfit(plan: Plan, several: Mask) -> None:
     rows = plan.rows
     plan.drop("superseded", ~rows.is_current)
     plan.drop("taken_down", rows.is_taken_down)
@@ -118,6 +128,7 @@ def _drop_unfit(plan: Plan) -> None:
     plan.drop("species_unknown", unknown[rows.species.indices.to_numpy()])
     if plan.options.multi_animal == "drop":
         plan.drop("several_animals", rows.is_multi_animal)
+        plan.drop(SEVERAL_ON_PHOTO, several)
 
 
 def _links(

@@ -34,6 +34,7 @@ STEPS: Final = (
     "taken_down",
     "species_unknown",
     "several_animals",
+    "several_on_photo",
     "boilerplate",
     "contradictory",
     "leak",

@@ -26,6 +26,7 @@ from dataset_builder.stats import (
     shard_stats,
     shown_lines,
 )
+from dataset_builder.stats_beside import Beside, release_beside, shard_beside
 from dataset_builder.stats_page import stats_page
 from dataset_builder.stats_photos import release_sheets, shard_sheets
 from petdata.errors import PetdataError
@@ -43,25 +44,27 @@ def stats_and_print(
     workspace = find_workspace()
     folder = None if shards else find_release(workspace, release)
     stats = shard_stats(workspace) if folder is None else release_stats(folder)
+    beside = shard_beside(workspace) if folder is None else release_beside(folder)
     if as_json:
-        typer.echo(json.dumps(document(stats), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(document(stats, beside), ensure_ascii=False, indent=2))
     elif as_csv:
         write_csv(stats)
     else:
-        _print_tables(stats)
+        _print_tables(stats, beside)
     if page is not None:
         sheets = shard_sheets(workspace) if folder is None else release_sheets(folder)
         make_folder(page.parent)
-        write_whole(page, stats_page(stats, sheets).encode())
+        write_whole(page, stats_page(stats, sheets, beside).encode())
         typer.echo(f"{page} written", err=True)
         if folder is not None and (note := pixels_note(folder, read_manifest(folder))):
             typer.echo(note, err=True)
 
 
-def document(stats: Stats) -> dict[str, Any]:
+def document(stats: Stats, beside: Beside) -> dict[str, Any]:
     """Everything, with what the paper says beside it."""
     rows = {name: asdict(count) for name, count in TABLE_2.items()} | {"total": asdict(TOTAL)}
-    return stats.as_json() | {"paper": {"citation": CITATION, "table_2": rows}}
+    paper = {"paper": {"citation": CITATION, "table_2": rows}}
+    return stats.as_json() | beside.as_json() | paper
 
 
 def write_csv(stats: Stats) -> None:
@@ -73,12 +76,14 @@ def write_csv(stats: Stats) -> None:
     writer.writerows([getattr(line, name) for name in names] for line in stats.lines)
 
 
-def _print_tables(stats: Stats) -> None:
+def _print_tables(stats: Stats, beside: Beside) -> None:
     console = Console(highlight=False)
     console.print(_lines_table(stats))
     console.print(_attrition_table(stats))
     if any(part.validation for part in stats.balance):
         console.print(_balance_table(stats))
+    if beside.seen:
+        console.print(_seen_table(beside))
     console.print(_paper_table(stats))
     console.print(CITATION, soft_wrap=True)
 
@@ -138,6 +143,22 @@ def _balance_table(stats: Stats) -> Table:
             f"{part.validation:,}",
             f"{part.share:.1%}",
             f"{low:.1%} to {high:.1%}",
+        )
+    return table
+
+
+def _seen_table(beside: Beside) -> Table:
+    table = _table("what the detector saw", "source")
+    for name in ("photos", "looked at", "without box", "several animals", "share"):
+        table.add_column(name, justify="right")
+    for each in beside.seen:
+        table.add_row(
+            each.source,
+            f"{each.photos:,}",
+            f"{each.looked_at:,}",
+            f"{each.without_box:,}",
+            f"{each.several_animals:,}",
+            f"{each.share:.1%}",
         )
     return table
 

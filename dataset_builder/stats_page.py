@@ -9,6 +9,7 @@ from typing import Final
 from dataset_builder.charts import histogram, share_bar
 from dataset_builder.paper import CITATION, DOI, TABLE_2, TOTAL
 from dataset_builder.stats import DDOF, Line, Stage, Stats, ordered_steps, shown_lines
+from dataset_builder.stats_beside import NOTHING, Beside
 from dataset_builder.stats_photos import PHOTOS, Sheets
 
 _STYLE: Final = """
@@ -69,7 +70,7 @@ figcaption { overflow-wrap: anywhere; }
 """
 
 
-def stats_page(stats: Stats, sheets: Sheets) -> str:
+def stats_page(stats: Stats, sheets: Sheets, beside: Beside = NOTHING) -> str:
     sections = [
         _section("Photos per identity", _lines(stats), _LINES),
         _section("How many photos identities have", _histograms(stats), _HISTOGRAMS),
@@ -78,6 +79,8 @@ def stats_page(stats: Stats, sheets: Sheets) -> str:
     if any(part.validation for part in stats.balance):
         intro = _BALANCE.format(fraction=f"{stats.val_fraction:.1%}")
         sections.append(_section("Validation against training", _balance(stats), intro))
+    if beside.seen:
+        sections.append(_section("What the detector saw", _seen(beside), _SEEN))
     if any(sheets.values()):
         intro = f"A few identities of each source, up to {PHOTOS} photos of each."
         sections.append(_section("Photos", _sheets(sheets), intro))
@@ -106,6 +109,10 @@ _ATTRITION: Final = "Photos left after each step; a photo is counted at the firs
 _BALANCE: Final = (
     "Identity groups are held out by a hash of their names, {fraction} asked for. The band is "
     "where 99 of 100 such draws fall; a share outside it is marked."
+)
+_SEEN: Final = (
+    "Out of the side table of boxes: photos without an animal that was found, and those with "
+    "several of its kind apart from each other, as a share of the photos looked at."
 )
 _PAPER: Final = (
     "Our counts before the build and those of table 2, as far as they are public. "
@@ -240,6 +247,16 @@ def _balance(stats: Stats) -> str:
         numbers = [f"{part.train:,}", f"{part.validation:,}", share]
         rows.append(_row([part.by, html.escape(part.value), bar], numbers))
     return _table(["by", "", "", "train", "validation", "held out"], rows, left=3)
+
+
+def _seen(beside: Beside) -> str:
+    rows = []
+    for each in beside.seen:
+        counts = (each.photos, each.looked_at, each.without_box, each.several_animals)
+        numbers = [*(f"{count:,}" for count in counts), f"{each.share:.1%}"]
+        rows.append(_row([html.escape(each.source)], numbers))
+    head = ("source", "photos", "looked at", "without box", "several animals", "share")
+    return _table(head, rows)
 
 
 def _sheets(sheets: Sheets) -> str:

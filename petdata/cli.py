@@ -454,7 +454,7 @@ def build(
         bool, typer.Option("--keep-source-ids", help="For private use: no pseudonyms.")
     ] = False,
     multi_animal: Annotated[
-        str, typer.Option(help="Announcements of several animals: drop or keep.")
+        str, typer.Option(help="Announcements and photos of several animals: drop or keep.")
     ] = "drop",
     seed: Annotated[int, typer.Option(help="Of the validation split.")] = 0,
     as_json: AsJson = False,

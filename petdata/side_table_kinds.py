@@ -52,6 +52,8 @@ BOXES: Final = Kind(
         _PROBLEM,
     ),
 )
+# What petdata detect says beyond that: null where nothing was looked at.
+SEVERAL: Final = pa.field("several_animals", pa.bool_())
 DESCRIPTIONS: Final = Kind(
     "descriptions",
     "1.0",

@@ -38,6 +38,7 @@ from petdata.side_table_memory import require_plausible, require_size, unpack
 from petdata.workspace import make_folder, sync_folder
 
 FOLDER: Final = "side_tables"  # of a workspace and of a release
+BOXES_TABLE: Final = "boxes"  # the one that builds, statistics and contact sheets look at
 ROW_GROUP_ROWS: Final = 50_000
 
 

@@ -9,17 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-
 from petdata.errors import CorruptFile
-from petdata.side_table_kinds import BOXES, Producer
+from petdata.side_table_kinds import BOXES, SEVERAL, Producer
 from trainer.decoding import Pixels, decode
 from trainer.detect_choice import Box, choose, shows_several
 from trainer.detectors import Detector
 from trainer.table_parts import TableParts, require_producer
 from trainer.unseen_photos import UnseenPhotos
 
-SEVERAL: Final = pa.field("several_animals", pa.bool_())  # null where nothing was looked at
 _THREADS: Final = 2  # that decode the next photos while the network looks at these
 
 # Pixels; why it does not decode; that it is not what it was; None where there are none.
