@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from evaluation.embeddings import Embeddings
-from evaluation.metrics import BoolArray, FloatArray, IntArray, ScoredPairs, roc_curve
+from evaluation.metrics import BoolArray, FloatArray, ScoredPairs, roc_curve
 from evaluation.pairs import PairRules
 from evaluation.pairs_file import pairs_hash
+from evaluation.retrieval import Ranking
 from evaluation.significance import (
     RESAMPLES,
     Interval,
     McNemar,
     bootstrap,
-    bootstrap_means,
     holm,
     mcnemar,
 )
-from evaluation.validation import ScoredSplit, rank_species
+from evaluation.validation import ScoredSplit, rank_species, top_1_gain
 from petdata.errors import PetdataError
 
 SIGNIFICANT: Final = 0.05
@@ -121,8 +121,7 @@ def compare(
 class _Outcome:
     name: str
     embeddings: Embeddings
-    hits: BoolArray  # of the queries with a match
-    labels: IntArray  # of these queries
+    ranking: Ranking
     scored: ScoredSplit
     right: BoolArray  # (P,)
 
@@ -135,11 +134,15 @@ class _Outcome:
         return cls(
             name,
             embeddings,
-            ranking.hits(1)[ranking.has_match],
-            ranking.labels[ranking.has_match],
+            ranking,
             scored,
             (scored.scores >= threshold) == scored.pairs.is_same,
         )
+
+    @property
+    def hits(self) -> BoolArray:
+        """Of the queries with a match."""
+        return self.ranking.hits(1)[self.ranking.has_match]
 
 
 def _require_same_photos(baseline: _Outcome, other: _Outcome) -> None:
@@ -154,8 +157,7 @@ def _require_same_photos(baseline: _Outcome, other: _Outcome) -> None:
 def _differences(
     baseline: _Outcome, other: _Outcome, resamples: int, seed: int
 ) -> tuple[Interval, Interval, Interval]:
-    gain = other.hits.astype(float) - baseline.hits
-    (top_1,) = bootstrap_means(gain[:, None], baseline.labels, resamples=resamples, seed=seed)
+    top_1 = top_1_gain(other.ranking, baseline.ranking, resamples=resamples, seed=seed)
     curves = [ScoredPairs(o.scored.scores, o.scored.pairs.is_same) for o in (baseline, other)]
 
     def figures(drawn: FloatArray) -> list[float]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dataset_builder.compiled import compiled
 from evaluation.metrics import BoolArray, FloatArray, IntArray
+from evaluation.significance import Rivals
 from evaluation.similarity import (
     COLUMNS_AT_A_TIME,
     ROWS_AT_A_TIME,
@@ -35,7 +36,7 @@ class Ranking:
     """One search for each query; all arrays (Q,). Ranks count from 1; 0 where there is no match."""
 
     queries: IntArray  # rows
-    labels: IntArray  # of the queries
+    labels: IntArray  # of the queries, from 0 on
     image_rank: IntArray  # of the first match among the photos
     identity_rank: IntArray  # of the right identity, each standing where its best photo does
     average_precision: FloatArray  # over photos; 0 without a match
@@ -43,6 +44,7 @@ class Ranking:
     best_other: FloatArray  # of the best photo of another identity; -inf where there is none
     gallery_photos: IntArray  # that this query was compared with
     gallery_identities: IntArray
+    only_rival: IntArray  # the one identity that stands before the right one; -1 if none or several
 
     @property
     def has_match(self) -> BoolArray:
@@ -61,6 +63,11 @@ class Ranking:
         """(Q,): is the query's identity among the first k? False without a match."""
         found: BoolArray = self.has_match & (self.rank(level) <= k)
         return found
+
+    def top_1_rivals(self) -> Rivals:
+        """Who alone kept a query with a match from being right at Top-1; the gain is 1 each."""
+        identities = self.only_rival[self.only_rival >= 0]
+        return Rivals(identities, np.ones((len(identities), 1)))
 
     def top_k_accuracy(self, k: int, level: Level = "image") -> float:
         """Share of the queries with a match."""
@@ -99,6 +106,7 @@ def rank_gallery(  # noqa: PLR0913, columns
     """
     rows = unit_vectors(vectors)
     count = len(rows)
+    names = np.unique(labels)
     photos = _Photos(
         rows,
         as_groups(labels, count, default="different"),
@@ -116,6 +124,9 @@ def rank_gallery(  # noqa: PLR0913, columns
             ranking.gallery_identities[places] = found.identities_for(asked[places])
             for part in parts(len(places), ROWS_AT_A_TIME):
                 _search(found, asked, places[part], ranking, workers)
+    has_one = ranking.identity_rank == 2
+    ranking.only_rival[has_one] = names[ranking.only_rival[has_one]]
+    ranking.only_rival[~has_one] = -1
     return ranking
 
 
@@ -192,6 +203,7 @@ def _search(
     ranking.average_precision[places] = average_precision
     ranking.identity_rank[places] = np.where(matched, queries.identities + 1, 0)
     ranking.best_other[places] = queries.best_other
+    ranking.only_rival[places] = queries.last_identity
     ranking.best_match[places[matched]] = queries.matches[queries.starts[1:][matched] - 1]
 
 
@@ -229,6 +241,7 @@ def _empty_ranking(asked: IntArray, labels: IntArray) -> Ranking:
         best_other=np.full(count, -np.inf, np.float32),
         gallery_photos=np.zeros(count, np.int64),
         gallery_identities=np.zeros(count, np.int64),
+        only_rival=np.full(count, -1),
     )
 
 

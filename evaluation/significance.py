@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -122,10 +122,23 @@ def bootstrap(
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """Identities of the gallery that were mistaken for the right one."""
+
+    identities: IntArray  # (R,)
+    gains: FloatArray  # (R, F) how much higher the sum of each figure would be without it
+
+    @classmethod
+    def none(cls, figures: int) -> Self:
+        return cls(np.empty(0, np.int64), np.empty((0, figures)))
+
+
 def bootstrap_means(
     values: FloatArray,
     identities: IntArray,
     *,
+    rivals: Rivals | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
@@ -134,20 +147,25 @@ def bootstrap_means(
 
     For a paired difference give the differences. Resampling costs one product per identity, not
     per query.
+
+    Who else is in the gallery is chance too: with `rivals` an identity that is not drawn is in
+    nobody's way, and one that is drawn twice is twice as much in it (to first order).
     """
     table = np.asarray(values, float)
     if not len(table):
         raise PetdataError("a mean of no queries")
-    _, groups = np.unique(identities, return_inverse=True)
-    groups = groups.reshape(-1)
-    sums = np.stack([np.bincount(groups, column) for column in table.T])
-    sizes = np.bincount(groups)
+    rivals = rivals or Rivals.none(table.shape[1])
+    names, groups = np.unique(np.append(identities, rivals.identities), return_inverse=True)
+    owners, in_the_way = np.split(groups.reshape(-1), [len(table)])
+    sums = np.stack([np.bincount(owners, column, len(names)) for column in table.T])
+    gains = np.stack([np.bincount(in_the_way, column, len(names)) for column in rivals.gains.T])
+    sizes = np.bincount(owners, minlength=len(names))
 
     def means(weights: npt.NDArray[np.float64]) -> FloatArray:
         found: FloatArray = (sums @ weights) / (sizes @ weights)
-        return found
+        return found - gains @ (weights - 1) / len(table)
 
-    return bootstrap(means, len(sizes), resamples=resamples, seed=seed, confidence=confidence)
+    return bootstrap(means, len(names), resamples=resamples, seed=seed, confidence=confidence)
 
 
 def jackknife(estimate: float, without: Sequence[float], confidence: float = 0.95) -> Interval:

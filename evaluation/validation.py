@@ -4,7 +4,7 @@ the parts that the whole protocol and comparisons are made of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from evaluation.embeddings import Embeddings
 from evaluation.metrics import FloatArray, IntArray, RocCurve, ScoredPairs
 from evaluation.pairs import PairRules, VerificationPairs, make_pairs
 from evaluation.retrieval import Ranking, rank_gallery
-from evaluation.significance import RESAMPLES, Interval, bootstrap, bootstrap_means
+from evaluation.significance import RESAMPLES, Interval, Rivals, bootstrap, bootstrap_means
 from evaluation.similarity import parts
 from petdata.errors import PetdataError
 
@@ -58,7 +58,10 @@ def rank_species(embeddings: Embeddings) -> Ranking:
 def retrieval_intervals(
     ranking: Ranking, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """The gallery stays whole; what is drawn is whose photos are the queries."""
+    """What is drawn is whose photos are the queries and, for Top-1, who else is in the gallery.
+
+    For the other figures the gallery stays whole, which makes their intervals a little narrow.
+    """
     matched = ranking.has_match
     columns: dict[str, npt.NDArray[np.generic]] = {}
     for k in (1, 5, 10):
@@ -67,13 +70,17 @@ def retrieval_intervals(
     for k in (1, 5, 10):
         columns[f"identity_top_{k}_accuracy"] = ranking.hits(k, "identity")
     columns["identity_mean_average_precision"] = 1 / np.maximum(ranking.identity_rank, 1)
+    rivals = ranking.top_1_rivals()
+    is_top_1 = np.array([name.endswith("top_1_accuracy") for name in columns])
     found = bootstrap_means(
         np.stack([column[matched].astype(float) for column in columns.values()], axis=1),
         ranking.labels[matched],
+        rivals=Rivals(rivals.identities, rivals.gains * is_top_1),
         resamples=resamples,
         seed=seed,
     )
-    return dict(zip(columns, found, strict=True))
+    shares = (replace(i, low=max(i.low, 0.0), high=min(i.high, 1.0)) for i in found)
+    return dict(zip(columns, shares, strict=True))
 
 
 def pairs_of(embeddings: Embeddings, rules: PairRules) -> VerificationPairs:
@@ -155,10 +162,22 @@ def top_1_difference(
     if after.photo_ids != before.photo_ids or after.identity_ids != before.identity_ids:
         raise PetdataError("a paired difference needs embeddings of the same photos in one order")
     new, old = rank_species(after), rank_species(before)
-    matched = new.has_match
     new.top_k_accuracy(1)  # says what is missing where no query has a match
+    return top_1_gain(new, old, resamples=resamples, seed=seed)
+
+
+def top_1_gain(
+    new: Ranking, old: Ranking, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """Of two rankings of the same photos: Top-1 of `new` less that of `old`, paired."""
+    matched = new.has_match
     gain = new.hits(1)[matched].astype(float) - old.hits(1)[matched]
+    ahead, behind = new.top_1_rivals(), old.top_1_rivals()
+    rivals = Rivals(
+        np.append(ahead.identities, behind.identities),
+        np.append(ahead.gains, -behind.gains, axis=0),
+    )
     (interval,) = bootstrap_means(
-        gain[:, None], new.labels[matched], resamples=resamples, seed=seed
+        gain[:, None], new.labels[matched], rivals=rivals, resamples=resamples, seed=seed
     )
     return interval

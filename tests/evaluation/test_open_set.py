@@ -21,6 +21,7 @@ def ranking(image_rank: list[int], best_match: list[float], best_other: list[flo
         best_other=np.array(best_other, np.float32),
         gallery_photos=np.full(count, 10),
         gallery_identities=np.full(count, 10),
+        only_rival=np.full(count, -1),
     )
 
 

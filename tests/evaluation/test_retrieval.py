@@ -51,6 +51,19 @@ def test_ranks_are_those_of_a_slow_loop(photos: dict[str, np.ndarray], threads: 
     ]
 
 
+@settings(deadline=None, max_examples=50)
+@given(photo_sets())
+def test_without_the_only_rival_a_query_is_right(photos: dict[str, np.ndarray]) -> None:
+    """And without any other one identity it is as it was."""
+    vectors, labels = photos.pop("vectors"), photos["labels"]
+    everyone = rank_gallery(vectors, **photos, threads=1)
+    for identity in np.unique(labels).tolist():
+        asked = np.flatnonzero(labels != identity)
+        without = rank_gallery(vectors, **photos, queries=asked, gallery=asked, threads=1)
+        expected = everyone.hits(1)[asked] | (everyone.only_rival[asked] == identity)
+        assert without.hits(1).tolist() == expected.tolist()
+
+
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     vectors = rng.normal(size=(150, 8))

@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from evaluation.metrics import ScoredPairs
 from evaluation.significance import (
+    Rivals,
     bootstrap,
     bootstrap_means,
     holm,
@@ -59,6 +60,28 @@ def test_bootstrapped_means_are_those_of_a_slow_loop() -> None:
         [np.repeat(column, weights[groups]).mean() for column in values.T]
         for weights in identity_weights(12, resamples=200, seed=7)
     ]
+    for interval, drawn in zip(fast, np.transpose(slow), strict=True):
+        assert interval.low == pytest.approx(np.quantile(drawn, 0.025))
+        assert interval.high == pytest.approx(np.quantile(drawn, 0.975))
+    assert [i.estimate for i in fast] == pytest.approx(values.mean(axis=0).tolist())
+
+
+def test_rivals_that_are_not_drawn_are_not_in_the_way() -> None:
+    rng = np.random.default_rng(2)
+    identities, values = rng.integers(0, 12, 70), rng.random((70, 2))
+    in_the_way = rng.integers(6, 15, 20)  # some of them have no query
+    gains = rng.random((20, 2))
+    fast = bootstrap_means(
+        values, identities, rivals=Rivals(in_the_way, gains), resamples=200, seed=7
+    )
+    names = np.unique([*identities, *in_the_way])
+    slow = []
+    for weights in identity_weights(len(names), resamples=200, seed=7):
+        times = dict(zip(names.tolist(), weights.tolist(), strict=True))
+        mean = np.repeat(values, [times[name] for name in identities.tolist()], axis=0).mean(axis=0)
+        for name, gain in zip(in_the_way.tolist(), gains, strict=True):
+            mean -= (times[name] - 1) * gain / 70
+        slow.append(mean)
     for interval, drawn in zip(fast, np.transpose(slow), strict=True):
         assert interval.low == pytest.approx(np.quantile(drawn, 0.025))
         assert interval.high == pytest.approx(np.quantile(drawn, 0.975))

@@ -1,6 +1,6 @@
 """Do 95 % intervals cover the truth in 95 % of samples, and does McNemar err in no more than 5 %?
 
-    python benchmarks/coverage.py [--samples 1000] [--identities 100] [--quick]
+    python benchmarks/interval_coverage.py [--samples 1000] [--identities 100] [--quick]
 
 Each sample draws animals, some harder than others, and photos of them, embeds and evaluates them.
 The truth is the mean of each figure over other samples of the same size: what an evaluation of
@@ -61,7 +61,7 @@ def main() -> None:
         print(f"  {name:46} {share:.3f}")
     ratios = {f"coverage of {name}": covered[name] / 0.95 for name in REQUIRED}
     report = {"coverage": covered, "false_positives": wrong, "monte_carlo_error": error}
-    print(json.dumps({"benchmark": "coverage", "ratios": ratios, **report}))
+    print(json.dumps({"benchmark": "interval_coverage", "ratios": ratios, **report}))
 
 
 def evaluated(seed: int, *, identities: int, resamples: int) -> PartFigures:
