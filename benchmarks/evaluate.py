@@ -1,6 +1,6 @@
 """Retrieval and all-pairs verification over many embeddings, in blocks, beside other libraries.
 
-    python benchmarks/metrics.py [--photos 100000] [--width 512] [--quick]
+    python benchmarks/evaluate.py [--photos 100000] [--width 512] [--quick]
 
 Three things of one size: the bare matrix product of all embeddings with all, in the same blocks
 (`--sampled-product` of its rows, scaled up); `rank_gallery` (Top-k and mAP, leave-one-out);
@@ -73,7 +73,7 @@ def main() -> None:
     ratios = {"product / petdata": product.wall / wall}
     ratios["product / petdata, CPU time"] = product.cpu / cpu
     ratios |= beside_others(*drawn_embeddings(options.peer_photos, options.width))
-    print(json.dumps({"benchmark": "metrics", "ratios": ratios, "peak_mb": round(peak)}))
+    print(json.dumps({"benchmark": "evaluate", "ratios": ratios, "peak_mb": round(peak)}))
 
 
 def drawn_embeddings(photos: int, width: int) -> tuple[Floats, Labels]:
