@@ -82,7 +82,5 @@ class _Text(nn.Module):
 
     def forward(self, _batch: Any) -> Tensor:
         tokens = torch.zeros(1, _TOKENS, dtype=torch.int64, device="meta")
-        output: Tensor = self.network(
-            input_ids=tokens, attention_mask=torch.ones_like(tokens)
-        ).last_hidden_state
+        output: Tensor = self.network(input_ids=tokens).last_hidden_state  # none is masked
         return output
