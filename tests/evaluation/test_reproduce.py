@@ -1,4 +1,4 @@
-"""petdata reproduce with tiny networks: what is done stays, what fails is told, kills cost little."""
+"""petdata reproduce with tiny networks: what is done stays, what fails is told, kills are mended."""
 
 from __future__ import annotations
 
