@@ -1,4 +1,4 @@
-"""petdata reproduce with tiny networks: what is done stays, what fails is told, kills are mended."""
+"""petdata reproduce, tiny: what is done stays, what fails is told, what was killed goes on."""
 
 from __future__ import annotations
 
