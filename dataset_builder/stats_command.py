@@ -31,6 +31,7 @@ from dataset_builder.stats_page import stats_page
 from dataset_builder.stats_photos import release_sheets, shard_sheets
 from petdata.errors import PetdataError
 from petdata.manifest import read_manifest
+from petdata.text_repeats import FIGURES
 from petdata.workspace import find_workspace, make_folder, write_whole
 
 
@@ -44,7 +45,7 @@ def stats_and_print(
     workspace = find_workspace()
     folder = None if shards else find_release(workspace, release)
     stats = shard_stats(workspace) if folder is None else release_stats(folder)
-    beside = shard_beside(workspace) if folder is None else release_beside(folder)
+    beside = shard_beside(workspace) if folder is None else release_beside(folder, workspace)
     if as_json:
         typer.echo(json.dumps(document(stats, beside), ensure_ascii=False, indent=2))
     elif as_csv:
@@ -84,6 +85,8 @@ def _print_tables(stats: Stats, beside: Beside) -> None:
         console.print(_balance_table(stats))
     if beside.seen:
         console.print(_seen_table(beside))
+    if beside.texts:
+        console.print(_repeats_table(beside))
     console.print(_paper_table(stats))
     console.print(CITATION, soft_wrap=True)
 
@@ -160,6 +163,16 @@ def _seen_table(beside: Beside) -> Table:
             f"{each.several_animals:,}",
             f"{each.share:.1%}",
         )
+    return table
+
+
+def _repeats_table(beside: Beside) -> Table:
+    table = _table("photos whose text another photo has", "texts")
+    for name in ("photos", "same animal", "nearly", "another", "nearly"):
+        table.add_column(name, justify="right")
+    for name, found in beside.texts.items():
+        shares = (f"{found.share(figure):.1%}" for figure in FIGURES)
+        table.add_row(name, f"{found.texts:,}", *shares)
     return table
 
 

@@ -11,6 +11,7 @@ from dataset_builder.paper import CITATION, DOI, TABLE_2, TOTAL
 from dataset_builder.stats import DDOF, Line, Stage, Stats, ordered_steps, shown_lines
 from dataset_builder.stats_beside import NOTHING, Beside
 from dataset_builder.stats_photos import PHOTOS, Sheets
+from petdata.text_repeats import FIGURES
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --page: #f3f1ec; --card: #fff; --ink: #262320; --soft: #6f6860;
@@ -81,6 +82,8 @@ def stats_page(stats: Stats, sheets: Sheets, beside: Beside = NOTHING) -> str:
         sections.append(_section("Validation against training", _balance(stats), intro))
     if beside.seen:
         sections.append(_section("What the detector saw", _seen(beside), _SEEN))
+    if beside.texts:
+        sections.append(_section("Texts that repeat", _repeats(beside), _REPEATS))
     if any(sheets.values()):
         intro = f"A few identities of each source, up to {PHOTOS} photos of each."
         sections.append(_section("Photos", _sheets(sheets), intro))
@@ -113,6 +116,12 @@ _BALANCE: Final = (
 _SEEN: Final = (
     "Out of the side table of boxes: photos without an animal that was found, and those with "
     "several of its kind apart from each other, as a share of the photos looked at."
+)
+_REPEATS: Final = (
+    "Photos whose text another photo has, identical or with the same words but for one. Of the "
+    "same animal: such a text gives away which photos belong together, so figures of a model "
+    "with texts are not of recognising animals; the share is of photos whose animal has several "
+    "with a text. Of another animal: such a text tells nobody apart."
 )
 _PAPER: Final = (
     "Our counts before the build and those of table 2, as far as they are public. "
@@ -256,6 +265,15 @@ def _seen(beside: Beside) -> str:
         numbers = [*(f"{count:,}" for count in counts), f"{each.share:.1%}"]
         rows.append(_row([html.escape(each.source)], numbers))
     head = ("source", "photos", "looked at", "without box", "several animals", "share")
+    return _table(head, rows)
+
+
+def _repeats(beside: Beside) -> str:
+    rows = []
+    for name, found in beside.texts.items():
+        shares = [f"{found.share(figure):.1%}" for figure in FIGURES]
+        rows.append(_row([html.escape(name)], [f"{found.texts:,}", *shares]))
+    head = ("texts", "photos", "same animal", "nearly", "another animal", "nearly")
     return _table(head, rows)
 
 

@@ -31,6 +31,7 @@ from evaluation.opened import Opened, embedding_cache, open_both
 from evaluation.pair_kinds import announced
 from evaluation.pairs import PairRules
 from evaluation.printed_figures import lines_below, table_of
+from evaluation.repeated_texts import repeated_texts, sentences
 from evaluation.stored import StoredEvaluation, slug, store
 from petdata.errors import PetdataError
 from petdata.workspace import Workspace, find_workspace
@@ -62,6 +63,9 @@ def evaluate_and_print(  # noqa: PLR0913 - one parameter an option
     for part in found.model.parts:
         console.print(table_of(part, found.controls))
         for line in lines_below(part, found.controls):
+            console.print(line, soft_wrap=True, markup=False)
+    if repeated := found.about["text_repeats"]:
+        for line in sentences(repeated):
             console.print(line, soft_wrap=True, markup=False)
     for control, reason in found.about["controls_not_had"].items():
         console.print(f"without {control}: {reason}", soft_wrap=True, markup=False)
@@ -155,8 +159,10 @@ def _about(opened: Opened) -> dict[str, Any]:
         "text_from": opened.text_from,
         "photos_without_box": opened.photos.boxes_missing,
         "photos_without_text": opened.photos.texts_missing,
+        "text_repeats": repeated_texts(opened.photos),
         "precision": flags.precision,
         "batch_size": flags.batch_size,
+        "tiny": flags.tiny,
         "costs": counted_costs(opened.model),
         "environment": {
             "petdata": petdata.__version__,
