@@ -53,6 +53,9 @@ def run_plan(plan: list[Planned], results: Results, workspace: Workspace, say: S
     off goes on where it stopped. Raises KeyboardInterrupt with everything in that state.
     """
     jobs = [pair for pair in jobs_of(plan) if results.result(pair[1].key) is None]
+    for _, job in jobs:
+        if not job.frozen:
+            results.write_config(job.key, job.config)
     without_weights: dict[str, str] = {}
     for number, (planned, job) in enumerate(jobs, 1):
         where = f"[{number}/{len(jobs)}] {planned.name}, seed {planned.seed}"

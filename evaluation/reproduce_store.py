@@ -26,6 +26,7 @@ from evaluation.stored import slug
 from petdata.errors import CorruptFile, StorageFailure, TryLater
 from petdata.releases import Release
 from petdata.workspace import Workspace, make_folder, write_whole
+from trainer.config import TrainConfig, to_toml
 
 FORMAT: Final = 1
 
@@ -87,6 +88,9 @@ class Results:
     def failure(self, key: str) -> str | None:
         path = self._failed(key)
         return str(_read(path)["error"]) if path.is_file() else None
+
+    def write_config(self, key: str, config: TrainConfig) -> None:
+        write_whole(self.cells / f"{key[:24]}.toml", to_toml(config).encode())
 
     def write_result(self, result: CellResult) -> None:
         _write(self._cell(result.key), dataclasses.asdict(result))

@@ -70,7 +70,11 @@ def fill(experiment: Experiment, part: str, rows: Sequence[Row], tests: Comparis
             title=f"{experiment.title}{where}",
             columns=columns,
             rows=tuple(lines),
-            notes=(*_explained(experiment, rows, tests), *notes.lines, *_trained_on(rows)),
+            notes=(
+                *_explained(experiment, rows, tests),
+                *notes.lines,
+                *(_trained_on(rows) if part == "all" else ()),
+            ),
         ),
         records=tuple(_record(experiment, part, row, tests, adjusted) for row in rows),
     )
@@ -188,8 +192,8 @@ def _explained(experiment: Experiment, rows: Sequence[Row], tests: Comparisons) 
     notes = [experiment.note] if experiment.note else []
     notes.append(
         "In brackets 95 % intervals, by a bootstrap over identities, of the first seed. Δ: less "
-        f"the baseline, in points, on the same photos; p: McNemar after Holm for "
-        f"{len(tests.found)} comparisons; told apart where the interval leaves out 0 and p is "
+        "the baseline, in points, on the same photos; p: McNemar, after Holm for the "
+        f"{len(tests.found)} of this table; told apart where the interval leaves out 0 and p is "
         f"below {SIGNIFICANT}."
     )
     if any(len(row.results) > 1 for row in rows):

@@ -34,10 +34,12 @@ baseline = "{baseline}"
 
 
 def reproduce_workspace(root: Path) -> Workspace:
-    """Pet911 and Dogs-World to train on, texts and boxes of the first alone, three test cats."""
+    """Pet911 and Dogs-World to train on, four test cats; boxes and descriptions of Pet911 alone."""
     workspace = training_workspace(root)
     bare = [
-        Animal(f"{source}/{n:03}", [photo(first + n, number) for number in range(3)], title="")
+        Animal(
+            f"{source}/{n:03}", [photo(first + n, number) for number in range(3)], title=f"cat {n}"
+        )
         for source, first, count in (("dogs_world", 300, 5), ("cat_individual_images", 400, 4))
         for n in range(count)
     ]

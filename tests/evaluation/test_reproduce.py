@@ -143,6 +143,31 @@ def test_seeds_are_runs_of_their_own(workspace: Workspace) -> None:
     assert float(found["trained"]["top_1_accuracy_seed_sd"]) == pytest.approx(spread)
 
 
+def test_a_cell_is_what_its_file_trains(workspace: Workspace) -> None:
+    texts = "train = { text_encoder = 'bert', text_from = 'owner', fusion = 'weighted' }"
+    reproduced(workspace, "texts", texts=texts)
+    (file,) = results_of(workspace, "texts").cells.glob("*.toml")
+    run = CliRunner().invoke(app, ["train", "--config", str(file)], catch_exceptions=False)
+    assert "is finished" in run.stderr
+    assert Path(run.stdout.strip()).name == table(workspace, "texts")["texts"]["run"]
+
+
+@pytest.mark.slow
+def test_the_tiny_matrix_runs_whole(workspace: Workspace) -> None:
+    words = ["reproduce", "pets", "--matrix", "tiny"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    tables = results_of(workspace, "tiny").tables
+    assert len(list(tables.iterdir())) == 7 * 4
+    problems = {
+        line["problem"]
+        for file in tables.glob("*.csv")
+        for line in csv.DictReader(file.read_text().splitlines())
+        if line["problem"]
+    }
+    assert {problem.partition(" ")[0] for problem in problems} == {"missing:"}
+    assert len(problems) == 3  # no boxes of the test cats, no PetFace, no build without Pet911
+
+
 def test_a_dry_run_runs_nothing(workspace: Workspace) -> None:
     file = workspace.root / "dry.toml"
     file.write_text(small_matrix(**LOSSES, same="", boxes="train = { crop = 'boxes' }"))
