@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from petdata.errors import PetdataError
-from trainer.config import check_choices
+from trainer.config import check_box_padding, check_choices
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
@@ -24,6 +24,10 @@ class EmbedFlags:
     crop: Annotated[
         str | None, "Side table of boxes, or whole; without it as the model was trained."
     ] = None
+    box_padding: Annotated[
+        float | None,
+        "Widens a box on each side, by this share of its width and height; without it as trained.",
+    ] = None
     text_from: Annotated[
         str | None, "owner, or a side table of texts; without it as the model was trained."
     ] = None
@@ -39,4 +43,6 @@ class EmbedFlags:
             raise PetdataError("batch_size must be at least 1")
         if self.workers is not None and self.workers < 0:
             raise PetdataError("workers must be 0 (this process decodes) or more")
+        if self.box_padding is not None:
+            check_box_padding(self.box_padding)
         check_choices(self)

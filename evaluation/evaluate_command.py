@@ -156,6 +156,7 @@ def _about(opened: Opened) -> dict[str, Any]:
         "build_hash": release.build_hash,
         "split": flags.split,
         "crop": opened.crop,
+        "box_padding": opened.box_padding,
         "text_from": opened.text_from,
         "photos_without_box": opened.photos.boxes_missing,
         "photos_without_text": opened.photos.texts_missing,

@@ -29,6 +29,7 @@ class Opened:
     config: TrainConfig | None  # how it was trained; None for an entry of the table
     photos: PhotoSet
     crop: str | None
+    box_padding: float
     text_from: str | None
     flags: EmbedFlags
 
@@ -58,13 +59,17 @@ def open_both(model: str, release: str, flags: EmbedFlags, workspace: Workspace)
     if network.text is None and flags.text_from is not None:
         raise PetdataError(f"{model} reads no texts: leave out --text-from {flags.text_from}")
     crop = None if crop == WHOLE else crop
-    photos = open_photos(found, flags.split, texts=text_from, boxes=crop)
+    padding = trained.box_padding if flags.box_padding is None else flags.box_padding
+    if flags.box_padding and crop is None:
+        raise PetdataError("--box-padding needs boxes: --crop names a side table of them")
+    photos = open_photos(found, flags.split, texts=text_from, boxes=crop, box_padding=padding)
     return Opened(
         reference=model,
         model=network,
         config=config,
         photos=photos,
         crop=crop,
+        box_padding=padding,
         text_from=text_from,
         flags=flags,
     )

@@ -11,9 +11,15 @@ from evaluation.validation import validation_figures
 from petdata.workspace import Workspace
 from trainer.config import TrainConfig
 from trainer.model import PetEncoder, build_model
-from trainer.photo_set import open_photos
 from trainer.plan import TrainPlan, plan_training
-from trainer.train import OnEpochEnd, Say, make_sampler, open_training_release, train
+from trainer.train import (
+    OnEpochEnd,
+    Say,
+    make_sampler,
+    open_training_release,
+    photos_for,
+    train,
+)
 
 VALIDATION: Final = "validation"
 
@@ -28,7 +34,7 @@ def train_with_validation(
 
 def plan_only(config: TrainConfig, workspace: Workspace) -> TrainPlan:
     release = open_training_release(config, workspace)
-    photos = open_photos(release, "train", texts=config.text_from, boxes=config.crop)
+    photos = photos_for(config, release, "train")
     return plan_training(config, photos, make_sampler(config, photos), build_model(config))
 
 
@@ -37,7 +43,7 @@ def _validator(config: TrainConfig, workspace: Workspace, say: Say) -> OnEpochEn
     if VALIDATION not in release.splits:
         say("no validation: the release has no such split; petdata build --val-fraction makes one")
         return None
-    photos = open_photos(release, VALIDATION, texts=config.text_from, boxes=config.crop)
+    photos = photos_for(config, release, VALIDATION)
 
     def figures(model: PetEncoder) -> Mapping[str, float]:
         embeddings = embed(model, photos, workers=config.workers, skip_bad=config.skip_bad)

@@ -68,6 +68,9 @@ class TrainConfig:
     trainable_blocks: Annotated[int, "Last blocks of each encoder that train; -1: everything."] = 5
     text_from: Annotated[str | None, "owner, or a side table of texts."] = None
     crop: Annotated[str | None, "Side table of boxes to crop to."] = None
+    box_padding: Annotated[
+        float, "Widens a box on each side, by this share of its width and height."
+    ] = 0.0
     identities: Annotated[int, "P, identities in a batch."] = 58
     photos: Annotated[int, "K, photos of each."] = 2
     epochs: Annotated[int, "Passes over the identities."] = 10
@@ -108,6 +111,9 @@ class TrainConfig:
             raise PetdataError("triplets need 2 or more identities, and photos of each, in a batch")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise PetdataError("learning_rate must be above 0")
+        check_box_padding(self.box_padding)
+        if self.box_padding and self.crop is None:
+            raise PetdataError("box_padding needs crop: a side table of boxes")
         if self.trainable_blocks < -1:
             raise PetdataError("trainable_blocks must be 0 or more, or -1 for everything")
         if self.cache_features and (self.trainable_blocks == -1 or self.skip_bad):
@@ -214,6 +220,11 @@ def _plain_types(kind: Any) -> list[type]:
     """float | None -> [float]; Literal["a"] -> [str]."""
     parts = get_args(kind) or (kind,)
     return [part if isinstance(part, type) else str for part in parts if part is not type(None)]
+
+
+def check_box_padding(padding: float) -> None:
+    if not (math.isfinite(padding) and padding >= 0):
+        raise PetdataError(f"box_padding {padding}: 0 or more, 0.1 is a tenth on each side")
 
 
 def check_choices(config: Any) -> None:

@@ -184,7 +184,10 @@ def _dataset_lines(dataset: Mapping[str, Any], config: TrainConfig) -> str:
     if config.text_from is not None:
         lines.append(f"Texts: {config.text_from}.")
     if config.crop is not None:
-        lines.append(f"Photos were cropped to the boxes of `{config.crop}`: crop yours likewise.")
+        wider = f", {config.box_padding:.0%} wider on each side" if config.box_padding else ""
+        lines.append(
+            f"Photos were cropped to the boxes of `{config.crop}`{wider}: crop yours likewise."
+        )
     return " ".join(lines)
 
 

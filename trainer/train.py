@@ -66,7 +66,7 @@ def train(
     """
     processes = start_processes(config)
     release = open_training_release(config, workspace)
-    photos = open_photos(release, TRAIN, texts=config.text_from, boxes=config.crop)
+    photos = photos_for(config, release, TRAIN)
     run = open_run(workspace, config, release=release, photos=photos, processes=processes)
     sampler = make_sampler(config, photos, rank=processes.rank, world_size=processes.world_size)
     if run.is_finished(steps_of(config, sampler)):
@@ -74,6 +74,17 @@ def train(
         return run.folder
     _Training(config, workspace, photos, sampler, run, processes, say).run_to_end(on_epoch_end)
     return run.folder
+
+
+def photos_for(config: TrainConfig, release: Release, split: str) -> PhotoSet:
+    """As the configuration wants them cut and described."""
+    return open_photos(
+        release,
+        split,
+        texts=config.text_from,
+        boxes=config.crop,
+        box_padding=config.box_padding,
+    )
 
 
 def open_training_release(config: TrainConfig, workspace: Workspace) -> Release:

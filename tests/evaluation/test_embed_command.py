@@ -56,7 +56,10 @@ def test_the_same_command_finds_what_is_there() -> None:
     made = part.stat().st_mtime_ns
     assert embedded() == folder
     assert part.stat().st_mtime_ns == made
-    assert embedded("--crop", "boxes") != folder
+    boxes = embedded("--crop", "boxes")
+    assert boxes != folder
+    assert embedded("--crop", "boxes", "--box-padding", "0.0") == boxes
+    assert embedded("--crop", "boxes", "--box-padding", "0.1") not in (boxes, folder)
     assert embedded("--crop", "whole") == folder
 
 
@@ -76,6 +79,8 @@ def test_a_pickle_for_other_tools(tmp_path: Path) -> None:
         (("dinov2-small", "pets"), "has no split 'test'; it has"),
         (("dinov2-small", "pets", *ON_VALIDATION, "--tiny", "--text-from", "owner"), "no texts"),
         (("dinov2-small", "pets", *ON_VALIDATION, "--precision", "half"), "choose float32 or"),
+        (("dinov2-small", "pets", *ON_VALIDATION, "--tiny", "--box-padding", "1"), "--crop names"),
+        (("dinov2-small", "pets", "--crop", "boxes", "--box-padding", "-1"), "0 or more"),
         (("dinov2-small", "pets", "--batch-size", "0"), "batch_size must be at least 1"),
     ],
 )

@@ -157,6 +157,9 @@ def test_boxes_and_texts_of_side_tables_reach_the_network(runs: Workspace) -> No
     cropped = losses(train(tiny(epochs=1, crop="boxes"), runs, say=said.append))
     assert cropped != plain
     assert any("boxes: 11 photos have none" in line for line in said), said
+    wider = train(tiny(epochs=1, crop="boxes", box_padding=0.1), runs)
+    assert losses(wider) not in (cropped, plain)
+    assert read_model(wider / "model")[1].box_padding == 0.1
     fused = {"text_encoder": "e5-small", "epochs": 1}
     owner = losses(train(tiny(text_from="owner", **fused), runs))
     described = losses(train(tiny(text_from="descriptions", **fused), runs, say=said.append))
