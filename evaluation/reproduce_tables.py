@@ -50,9 +50,11 @@ class FilledTable:
 
 
 def parts_of(rows: Sequence[Row]) -> list[str]:
-    """All photos, then each test set."""
-    found = dict.fromkeys(name for row in rows for result in row.results for name in result.parts)
-    return [name for name in found if name == "all" or name.startswith("source ")] or ["all"]
+    """All photos, then each test set that has figures, here or published."""
+    found = [name for row in rows for result in row.results for name in result.parts]
+    found += [published.part for row in rows for published in row.cell.published]
+    sources = [name for name in dict.fromkeys(found) if name.startswith("source ")]
+    return ["all", *sources]
 
 
 def fill(experiment: Experiment, part: str, rows: Sequence[Row], tests: Comparisons) -> FilledTable:
@@ -190,12 +192,16 @@ def _verdict(gain: Interval, p: float) -> str:
 
 def _explained(experiment: Experiment, rows: Sequence[Row], tests: Comparisons) -> list[str]:
     notes = [experiment.note] if experiment.note else []
-    notes.append(
-        "In brackets 95 % intervals, by a bootstrap over identities, of the first seed. Δ: less "
-        "the baseline, in points, on the same photos; p: McNemar, after Holm for the "
-        f"{len(tests.found)} of this table; told apart where the interval leaves out 0 and p is "
-        f"below {SIGNIFICANT}."
-    )
+    if any(row.results for row in rows):
+        notes.append(
+            "In brackets 95 % intervals, by a bootstrap over identities, of the first seed."
+        )
+    if tests.found:
+        notes.append(
+            "Δ: less the baseline, in points, on the same photos; p: McNemar, after Holm for the "
+            f"{len(tests.found)} of this table; told apart where the interval leaves out 0 and p "
+            f"is below {SIGNIFICANT}."
+        )
     if any(len(row.results) > 1 for row in rows):
         notes.append("Over seeds: mean ± standard deviation (number of seeds).")
     return notes

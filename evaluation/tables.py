@@ -22,8 +22,8 @@ div { overflow-x: auto }
 table { border-collapse: collapse; white-space: nowrap }
 caption { text-align: left; font-weight: 600; padding: .6em 0 }
 th, td { padding: .25em .7em; border-bottom: 1px solid #8884; text-align: right }
-th:first-child, td:first-child { text-align: left }
-p { color: #777; margin: .3em 0 }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas }
+p { opacity: .75; margin: .3em 0 }
 :root { color-scheme: light dark }
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,12 @@ def test_another_matrix_is_a_file(tmp_path: Path) -> None:
         read_matrix("papre")
     with pytest.raises(PetdataError, match="has no experiment speed; choose from loss"):
         read_matrix(str(tmp_path / "mine.toml")).only(["speed"])
+
+
+def test_the_example_of_the_page_is_a_matrix() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (margin,) = matrix_of(example, name="margins", where="docs").experiments
+    assert [cell.config.margin for cell in margin.cells] == [0.45, 0.2]
+    names = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert names == [each.name for each in read_matrix("paper").experiments]

@@ -196,6 +196,11 @@ def test_training_data_is_told_where_it_differs() -> None:
 def test_tables_are_of_all_photos_and_each_test_set() -> None:
     assert parts_of([BASE]) == ["all", "source dogfacenet"]
     assert parts_of([Row(cell=cell("x"))]) == ["all"]
+    figure = Published(part="source cats", figure="roc_auc", value=0.9, source="card")
+    assert parts_of([BASE, Row(cell=cell("x", published=[figure]))])[1:] == [
+        "source dogfacenet",
+        "source cats",
+    ]
 
 
 def test_csv_has_the_very_numbers() -> None:
