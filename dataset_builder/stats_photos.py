@@ -101,11 +101,11 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def picture_uri(jpeg: bytes) -> str:
+def picture_uri(jpeg: bytes, height: int = HEIGHT) -> str:
     with Image.open(io.BytesIO(jpeg)) as picture:
-        picture.draft("RGB", (HEIGHT, HEIGHT))
+        picture.draft("RGB", (height, height))
         small = picture.convert("RGB")
-    small.thumbnail((2 * HEIGHT, HEIGHT))
+    small.thumbnail((2 * height, height))
     encoded = io.BytesIO()
     small.save(encoded, "JPEG", quality=72)
     return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()

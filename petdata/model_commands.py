@@ -20,7 +20,7 @@ ReleaseName = Annotated[
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export, embed, evaluate, compare, costs, reproduce):
+    for command in (train, export, embed, evaluate, compare, costs, reproduce, report):
         app.command()(command)
 
 
@@ -200,3 +200,27 @@ def reproduce(
 
     flags = ReproduceFlags(matrix=matrix, only=only, seeds=seeds, dry_run=dry_run, teraflops=tflops)
     reproduce_and_print(release, flags)
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="An evaluation or a run, by name or folder.")],
+    into: Annotated[
+        Path | None, typer.Option(help="The file; without it report.html beside the figures.")
+    ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Measure time and memory of the model too.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(help="Photos at once, for --costs.")] = 128,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda, for --costs.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16, for --costs.")] = "float32",
+) -> None:
+    """Write what an evaluation says as one HTML file: curves, tables, photos, where it comes from.
+
+    It needs neither network nor scripts. Of a run the last evaluation is shown, with the curves of
+    its training.
+    """
+    from evaluation.report_command import report_and_print
+
+    flags: Any = {"device": device, "precision": precision}
+    measure = EmbedFlags(batch_size=batch_size, **flags) if costs else None
+    report_and_print(name, into=into, costs=measure)
