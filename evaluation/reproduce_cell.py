@@ -76,7 +76,9 @@ def _evaluated(job: Job, model: str, workspace: Workspace) -> tuple[StoredEvalua
         "skip_bad": config.skip_bad,
     }
     if job.frozen:
-        chosen |= {"crop": config.crop, "tiny": config.tiny}
+        chosen |= {"tiny": config.tiny, "crop": config.crop}
+        if config.crop is not None:
+            chosen["box_padding"] = config.box_padding
     else:
         model = str(workspace.root / "runs" / model)
     opened = open_both(model, job.release, EmbedFlags(**chosen), workspace)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -111,12 +112,7 @@ class Inputs:
             options["petface"] = "none"
         name = f"{self.release.name}-without-{'-'.join(taken)}".replace("_", "-")
         command = build_command(name, options)
-        candidates = [
-            found
-            for folder in releases_of(self.workspace)
-            if (found := open_release(folder, workspace=self.workspace)).manifest["options"]
-            == options
-        ]
+        candidates = [each for each in self._releases() if each.manifest["options"] == options]
         if not candidates:
             raise InputMissing(f"there is no build without {', '.join(taken)}: {command}")
         own = manifest["inputs"]["sources"]
@@ -128,6 +124,12 @@ class Inputs:
         raise InputMissing(
             f"{newest.name}@{newest.version} was built of other photos than {here}: {command}"
         )
+
+    def _releases(self) -> Iterator[Release]:
+        """Of the workspace; a damaged one is not what is looked for."""
+        for folder in releases_of(self.workspace):
+            with suppress(PetdataError):
+                yield open_release(folder, workspace=self.workspace)
 
 
 def build_command(name: str, options: Mapping[str, Any]) -> str:

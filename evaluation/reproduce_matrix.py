@@ -36,7 +36,7 @@ FIGURES: Final = {  # of a table: label, and whether it is printed in per cent
 }
 # The command decides these.
 _NOT_OF_A_MATRIX: Final = frozenset({"dataset", "revision", "name", "seed"})
-_OF_A_FROZEN_CELL: Final = frozenset({"encoder", "tiny", "crop", "device"})
+_OF_A_FROZEN_CELL: Final = frozenset({"encoder", "tiny", "crop", "box_padding", "device"})
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.+-]*")
 
 

@@ -31,7 +31,7 @@ class Job:
     """One network to be trained, unless it is frozen, and evaluated. Equal keys, equal results."""
 
     key: str
-    config: TrainConfig  # of a frozen network only encoder, tiny, crop and device count
+    config: TrainConfig  # of a frozen network what is seen and how, nothing else
     frozen: bool
     release: str  # that it is tested on
     evaluate: EvaluateChoice
@@ -149,7 +149,8 @@ def _key(
 ) -> str:
     values: dict[str, Any]
     if frozen:
-        values = {"frozen": config.encoder, "tiny": config.tiny, "crop": config.crop}
+        of_it = ("encoder", "tiny", "crop", "box_padding")
+        values = {"frozen": True, **{name: getattr(config, name) for name in of_it}}
     else:
         values = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NOT_IN_THE_KEY}
     hashes = [None if trained is None else trained.dataset_hash, tested.dataset_hash]

@@ -205,19 +205,18 @@ LONG = {**LOSSES, "long": "train = { distance = 'euclidean', max_steps = 4000, s
 
 
 @pytest.fixture
-def started(workspace: Workspace) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def start(workspace: Workspace) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
 
-    def start(name: str) -> subprocess.Popen[str]:
+    def begin(name: str, **cells: str) -> subprocess.Popen[str]:
         file = workspace.root / f"{name}.toml"
-        file.write_text(small_matrix(**LONG))
+        file.write_text(small_matrix(**cells))
         words = [sys.executable, "-m", "petdata", "reproduce", "pets", "--matrix", str(file)]
         process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
         processes.append(process)
-        wait_for(lambda: checkpoints(workspace, name))
         return process
 
-    yield start
+    yield begin
     for process in processes:
         process.kill()
         process.communicate()
@@ -242,12 +241,14 @@ def wait_for(happened: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
 def descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += [int(child), *descendants(int(child))]
-    return found
+    found = children(pid)
+    return found + [below for child in found for below in descendants(child)]
 
 
 def runs(pid: int) -> bool:
@@ -258,9 +259,10 @@ def runs(pid: int) -> bool:
 
 
 def test_a_killed_matrix_goes_on(
-    workspace: Workspace, started: Callable[[str], subprocess.Popen[str]]
+    workspace: Workspace, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    process = started("killed")
+    process = start("killed", **LONG)
+    wait_for(lambda: checkpoints(workspace, "killed"))
     below = descendants(process.pid)
     assert below
     process.kill()
@@ -273,9 +275,10 @@ def test_a_killed_matrix_goes_on(
 
 
 def test_an_interrupted_matrix_says_how_to_go_on(
-    workspace: Workspace, started: Callable[[str], subprocess.Popen[str]]
+    workspace: Workspace, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    process = started("interrupted")
+    process = start("interrupted", **LONG)
+    wait_for(lambda: checkpoints(workspace, "interrupted"))
     below = descendants(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=PATIENCE_S)
@@ -284,3 +287,22 @@ def test_an_interrupted_matrix_says_how_to_go_on(
     assert "Traceback" not in said
     wait_for(lambda: not any(runs(pid) for pid in below))
     assert len(cells_on_disk(workspace, "interrupted")) == 2
+
+
+def test_a_cell_that_is_killed_does_not_stop_the_rest(
+    workspace: Workspace, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """As by the kernel where memory runs out: the cell is a child of multiprocessing's server."""
+    process = start("one", long=LONG["long"], arcface=LONG["arcface"])
+
+    def cells() -> list[int]:
+        return [below for pid in children(process.pid) for below in children(pid)]
+
+    wait_for(cells)
+    for pid in cells():
+        os.kill(pid, signal.SIGKILL)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert "loss/long, seed 0: failed: killed by signal 9; out of memory?" in said
+    assert "loss/arcface, seed 0: done" in said
+    assert table(workspace, "one")["long"]["problem"].startswith("failed: killed by signal 9")

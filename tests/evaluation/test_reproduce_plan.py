@@ -77,6 +77,14 @@ def test_nothing_of_a_frozen_network_depends_on_the_seed(workspace: Workspace) -
     ]
 
 
+def test_a_frozen_network_is_known_by_what_it_sees(workspace: Workspace) -> None:
+    keys = {
+        job(workspace, f"frozen = true\ntrain = {{ {flags} }}").key
+        for flags in ("", "encoder = 'bioclip'", "encoder = 'bioclip', device = 'auto'")
+    }
+    assert len(keys | {job(workspace).key}) == 3
+
+
 def test_what_is_missing_is_named(workspace: Workspace) -> None:
     texts = "train = { text_encoder = 'bert', text_from = 'descriptions' }"
     found = planned(
