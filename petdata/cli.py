@@ -97,6 +97,8 @@ _EXTRA_OF = {
     "httpx2": "build",
     "torch": "train",
     "transformers": "train",
+    "faiss": "evaluate",
+    "scipy": "evaluate",
     "sklearn": "evaluate",
     "onnx": "onnx",
     "onnxruntime": "onnx",

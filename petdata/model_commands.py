@@ -20,7 +20,7 @@ ReleaseName = Annotated[
 
 
 def add_model_commands(app: typer.Typer) -> None:
-    for command in (train, export, embed, evaluate, compare, costs, reproduce, report):
+    for command in (train, export, embed, evaluate, compare, costs, reproduce, report, search):
         app.command()(command)
 
 
@@ -224,3 +224,38 @@ def report(
     flags: Any = {"device": device, "precision": precision}
     measure = EmbedFlags(batch_size=batch_size, **flags) if costs else None
     report_and_print(name, into=into, costs=measure)
+
+
+@with_flags(EmbedFlags)
+def search(  # noqa: PLR0913 - one parameter an option
+    model: ModelName,
+    release: ReleaseName,
+    photo: Annotated[Path, typer.Argument(help="A picture file of any common kind.")],
+    text: Annotated[
+        str | None, typer.Option(help="What is said of the animal, for models that read.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Identities to name.")] = 10,
+    index: Annotated[
+        str, typer.Option(help="exact, or hnsw: a kept graph, quicker in large releases.")
+    ] = "exact",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with the pictures too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    *,
+    flags: dict[str, Any],
+) -> None:
+    """Name the identities of a split that look most like a photo, with their similarities.
+
+    The split is embedded first, unless petdata embed has done it.
+    """
+    from evaluation.search_command import SearchFlags, search_and_print
+
+    shown: Any = {"index": index}
+    search_and_print(
+        model,
+        release,
+        photo,
+        flags,
+        SearchFlags(text=text, top=top, html=html, as_json=as_json, **shown),
+    )

@@ -51,14 +51,22 @@ class PhotoDecoder:
         jpeg = photos.read_one(row)
         box = None if photos.boxes is None else photos.boxes[row]
         try:
-            if box is None or photos.box_use == "cut":
-                pixels = decode(jpeg, box, photos.box_padding, self._side_needed)
-            else:
-                pixels = decode_alone(
-                    jpeg, box, photos.box_padding, photos.box_use, self._side_needed
-                )
+            pixels = self._pixels(jpeg, box)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise BadPhoto(f"{photos.describe(row)} cannot be decoded: {error}") from error
+        return self._transformed(pixels)
+
+    def tensor(self, jpeg: bytes, box: NDArray[np.float32] | None = None) -> torch.Tensor:
+        """(3, H, W) float32 of a photo that may be none of the set, treated as those are."""
+        return self._transformed(self._pixels(jpeg, box))
+
+    def _pixels(self, jpeg: bytes, box: NDArray[np.float32] | None) -> Pixels:
+        padding, use = self._photos.box_padding, self._photos.box_use
+        if box is None or use == "cut":
+            return decode(jpeg, box, padding, self._side_needed)
+        return decode_alone(jpeg, box, padding, use, self._side_needed)
+
+    def _transformed(self, pixels: Pixels) -> torch.Tensor:
         if self._of_array is not None:
             return self._of_array(pixels)
         return self._transform(Image.fromarray(pixels))
