@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from evaluation.embed_flags import Precision
+from evaluation.text_alone import TextAlone, drawn_tokens
 from trainer.data import Batch
 from trainer.model import PetEncoder, count_parameters
 
@@ -46,14 +47,17 @@ class Costs:
 
 
 def costs_of(
-    model: PetEncoder,
+    model: PetEncoder | TextAlone,
     *,
     device: torch.device,
     batch_size: int = 128,
     precision: Precision = "float32",
     timed_batches: int = TIMED,
 ) -> Costs:
-    """Of forward passes on drawn noise; the network is moved to the device."""
+    """Of forward passes on drawn noise; the network is moved to the device.
+
+    Of a text encoder alone "photos" are texts of text_alone.TOKENS tokens.
+    """
     model.to(device).eval()
     counted = count_parameters(model)
     one, many = (drawn_batch(model, count, device) for count in (1, batch_size))
@@ -95,11 +99,15 @@ def counted_costs(model: PetEncoder) -> dict[str, int]:
         }
 
 
-def drawn_batch(model: PetEncoder, count: int, device: torch.device) -> Batch:
-    side = model.vision.image_size
-    tokens = {} if model.text is None else model.text.tokenize([_TEXT] * count)
+def drawn_batch(model: PetEncoder | TextAlone, count: int, device: torch.device) -> Batch:
+    if isinstance(model, TextAlone):
+        pixels, tokens = torch.empty(count, 0), drawn_tokens(count, device)
+    else:
+        side = model.vision.image_size
+        pixels = torch.randn(count, 3, side, side)
+        tokens = {} if model.text is None else model.text.tokenize([_TEXT] * count)
     return Batch(
-        pixel_values=torch.randn(count, 3, side, side).to(device),
+        pixel_values=pixels.to(device),
         labels=torch.zeros(count, dtype=torch.int64),
         photo_ids=[""] * count,
         rows=torch.arange(count),

@@ -18,12 +18,14 @@ from evaluation.costs import Costs, costs_of
 from evaluation.embed_flags import EmbedFlags
 from evaluation.epoch_costs import LOGGED, PAPER_EPOCH_PHOTOS, run_named, with_epoch
 from evaluation.tables import TextTable, latex, markdown
+from evaluation.text_alone import TOKENS, TextAlone
 from petdata.workspace import Workspace, find_workspace
 from trainer.config import check_choices
 from trainer.encoders import VISION_ENCODERS, load_vision_encoder
 from trainer.hub_models import device_of
 from trainer.model import PetEncoder
 from trainer.open_model import open_model
+from trainer.text_encoder_table import TEXT_ENCODERS
 
 TITLE: Final = "Costs of the models"
 _COLUMNS: Final = (
@@ -73,6 +75,11 @@ def costs_table(found: Mapping[str, Costs]) -> TextTable:
             for name, costs in found.items()
             if costs.epoch_of == LOGGED
         ),
+        *(
+            f"{name}: texts of {TOKENS} tokens instead of photos"
+            for name in found
+            if name in TEXT_ENCODERS
+        ),
         *sorted(
             {
                 f"~ s an epoch: {costs.epoch_photos:,} photos, {costs.epoch_of}"
@@ -100,10 +107,12 @@ def _print(table: TextTable) -> None:
         console.print(note, soft_wrap=True, markup=False)
 
 
-def _network(name: str, workspace: Workspace, *, tiny: bool) -> PetEncoder:
-    """One of the table with drawn weights, which cost what published ones do, as it is trained."""
+def _network(name: str, workspace: Workspace, *, tiny: bool) -> PetEncoder | TextAlone:
+    """One of the tables with drawn weights, which cost what published ones do, as it is trained."""
     if name in VISION_ENCODERS:
         return PetEncoder(load_vision_encoder(name, weights="random", tiny=tiny, seed=0))
+    if name in TEXT_ENCODERS:
+        return TextAlone(name)
     return open_model(name, workspace=workspace)[0]
 
 

@@ -14,6 +14,7 @@ from trainer.encoder_table import VISION_ENCODERS
 from trainer.metrics_log import read_metrics
 from trainer.model_folder import CONFIG
 from trainer.run_folder import find_run
+from trainer.text_encoder_table import TEXT_ENCODERS
 
 # The five training sets of Kudryavtsev et al. 2026: 693,690 identities, in batches of 58 x 2.
 PAPER_EPOCH_PHOTOS: Final = 1_387_360
@@ -41,7 +42,7 @@ def logged_epoch(run: Path) -> Epoch | None:
 
 def run_named(name: str, workspace: Workspace) -> Path | None:
     """None for an encoder of the table, an export, or a model on the Hub."""
-    if name in VISION_ENCODERS:
+    if name in VISION_ENCODERS or name in TEXT_ENCODERS:
         return None
     try:
         return find_run(workspace, name)

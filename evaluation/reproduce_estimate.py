@@ -7,20 +7,17 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
 
 from evaluation.costs import multiply_adds
 from evaluation.reproduce_plan import Job
+from evaluation.text_alone import TextAlone, drawn_tokens
 from petdata.errors import UnknownSource
 from trainer.blocks import EVERYTHING, find_blocks
 from trainer.config import TrainConfig
 from trainer.model import build_model
-from trainer.text import CLASSES
 from trainer.text_encoder_table import TEXT_ENCODERS
-from trainer.transformers_loading import build_transformers
 
 TERAFLOPS: Final = 100.0  # a second, sustained: a third of an A100's peak in bf16
-_TOKENS: Final = 64  # of a text, as the paper's tables count
 _FLOPS: Final = 2  # a multiply-add is two operations
 
 
@@ -50,7 +47,11 @@ def _multiply_adds(encoder: str, text_encoder: str | None, tiny: bool) -> int:
     found = multiply_adds(model, batch)
     if text_encoder is None or tiny:
         return found
-    return found + multiply_adds(_Text(text_encoder), batch)
+    if text_encoder not in TEXT_ENCODERS:
+        raise UnknownSource(f"no text encoder {text_encoder!r}: petdata train --list-encoders")
+    tokens: Any = SimpleNamespace(**drawn_tokens(1, "meta"))
+    with torch.device("meta"):
+        return found + multiply_adds(TextAlone(text_encoder), tokens)
 
 
 @cache
@@ -69,18 +70,3 @@ def _vision(encoder: str, tiny: bool) -> Any:
     alone = TrainConfig(encoder=encoder, tiny=tiny, weights="random", trainable_blocks=0)
     with torch.device("cpu" if tiny else "meta"):
         return build_model(alone).eval()
-
-
-class _Text(nn.Module):
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        if name not in TEXT_ENCODERS:
-            raise UnknownSource(f"no text encoder {name!r}: petdata train --list-encoders")
-        spec = TEXT_ENCODERS[name]
-        with torch.device("meta"):
-            self.network = build_transformers(*CLASSES[spec.family], spec.config).eval()
-
-    def forward(self, _batch: Any) -> Tensor:
-        tokens = torch.zeros(1, _TOKENS, dtype=torch.int64, device="meta")
-        output: Tensor = self.network(input_ids=tokens).last_hidden_state  # none is masked
-        return output
