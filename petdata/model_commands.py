@@ -144,7 +144,9 @@ def compare(
 
 
 def costs(  # noqa: PLR0913 - one parameter an option
-    models: Annotated[list[str], typer.Argument(help="Runs, exports, or encoders of the table.")],
+    models: Annotated[
+        list[str], typer.Argument(help="Runs, exports, or encoders of the tables, of texts too.")
+    ],
     tiny: Annotated[bool, typer.Option("--tiny", help="The encoders in small.")] = False,
     batch_size: Annotated[int, typer.Option(help="Photos at once.")] = 128,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
