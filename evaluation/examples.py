@@ -20,7 +20,7 @@ from evaluation.retrieval import Ranking
 PAIRS: Final = 12  # of each kind
 SEARCHES: Final = 8  # drawn from all, and from those that failed
 PLACES: Final = 6  # of each search
-_MOST_LOOKED_AT: Final = 500  # photos, for pairs of two identities that are not there yet
+_MOST_LOOKED_AT: Final = 200  # photos, for pairs of two identities that are not there yet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ import numpy as np
 from evaluation.charts import det_chart, gallery_chart, roc_chart, similarity_chart
 from evaluation.evaluate import Evaluation, PartFigures
 from evaluation.hidden import BOXED, HALVES
-from evaluation.page import note, page, section, table, tiles
+from evaluation.page import escaped, note, page, section, table, tiles
+from evaluation.repeated_texts import sentences
 from evaluation.report_photos import photo_sections
 from evaluation.report_provenance import costs_section, provenance_section
 from evaluation.report_run import run_sections
@@ -60,6 +61,9 @@ def _figures(stored: StoredEvaluation) -> Iterator[str]:
     yield section("Controls", _CONTROLS, _controls(stored.model, networks, stored.about))
     yield section("Without the animal, and without its surroundings", _HALVES, _halves(stored))
     yield section("Pairs of one listing or day, and others", _KINDS, _kinds(part))
+    if repeated := stored.about.get("text_repeats"):
+        said = "".join(f"<p>{escaped(sentence)}</p>" for sentence in sentences(repeated))
+        yield section("Texts that repeat", "", said)
 
 
 _SEARCHES: Final = (

@@ -62,6 +62,7 @@ def provenance_section(stored: StoredEvaluation) -> str:
         ("Build hash", about.get("build_hash")),
         ("Hash of the photos", model.dataset_hash),
         ("Crop", about.get("crop") or "whole photos"),
+        ("Boxes widened by", about.get("box_padding") if about.get("crop") else None),
         ("Texts", about.get("text_from") or "none"),
         (
             "Without a box, without a text",

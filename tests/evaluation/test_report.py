@@ -171,6 +171,15 @@ def test_text_from_elsewhere_is_escaped(copy: Workspace, tmp_path: Path) -> None
     assert page.text.count(EVIL) >= 5  # as text it is all there
 
 
+def test_repeated_texts_stand_beside_the_figures(copy: Workspace, tmp_path: Path) -> None:
+    kinds = ("identical_within", "near_within", "identical_across", "near_across")
+    shares = {f"share_{kind}": (n + 1) / 8 for n, kind in enumerate(kinds)}
+    assert "Texts that repeat" not in report_of(copy, "first", tmp_path).text
+    changed(copy, "about.json", text_repeats=shares)
+    text = report_of(copy, "first", tmp_path).text
+    assert "12.5% of photos have that of another photo of the same animal, 25.0% nearly" in text
+
+
 def test_without_its_release_there_are_no_pictures(copy: Workspace, tmp_path: Path) -> None:
     changed(copy, "about.json", build_hash="0" * 64)
     page = report_of(copy, "first", tmp_path)
