@@ -421,7 +421,7 @@ def shards_show(
     ] = None,
     identities: Annotated[int, typer.Option(min=1, help="How many to show.")] = 60,
 ) -> None:
-    """Write a contact sheet of the current photos: one HTML page to look at."""
+    """Write a contact sheet of the current photos, with their boxes: one HTML page to look at."""
     from petdata.presentation import print_contact_sheet
     from petdata.workspace import find_workspace
 

@@ -16,6 +16,8 @@ from typing import Final
 from PIL import Image
 
 from petdata.records import Photo
+from petdata.sheet_boxes import STYLE as BOX_STYLE
+from petdata.sheet_boxes import SheetBoxes
 from petdata.workspace import write_whole
 
 PICTURE_HEIGHT: Final = 220  # pixels; drawn at half of it on a dense screen
@@ -43,14 +45,22 @@ figcaption { color: var(--soft); font-size: 12px; margin-top: 3px; }
 """
 
 
-def write_contact_sheet(path: Path, photos: Iterable[Photo], *, title: str, summary: str) -> int:
+def write_contact_sheet(
+    path: Path,
+    photos: Iterable[Photo],
+    *,
+    title: str,
+    summary: str,
+    boxes: SheetBoxes | None = None,
+) -> int:
     """Write the page for photos that stand grouped by identity. Returns how many identities."""
-    cards = [_card(list(group)) for _, group in groupby(photos, key=lambda p: p.identity_id)]
+    cards = [_card(list(group), boxes) for _, group in groupby(photos, key=lambda p: p.identity_id)]
     page = (
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{BOX_STYLE}</style>"
         f"<h1>{html.escape(title)}</h1><p class='summary'>{html.escape(summary)}</p>"
+        + (boxes.legend() if boxes is not None else "")
         + "".join(cards)
         + "</html>\n"
     )
@@ -59,7 +69,7 @@ def write_contact_sheet(path: Path, photos: Iterable[Photo], *, title: str, summ
     return len(cards)
 
 
-def _card(photos: list[Photo]) -> str:
+def _card(photos: list[Photo], boxes: SheetBoxes | None) -> str:
     first = photos[0]
     facts = [first.species, first.breed, first.sex, first.city]
     dates = [f"{name} {day}" for name, day in (("posted", first.posted_on),) if day]
@@ -74,11 +84,11 @@ def _card(photos: list[Photo]) -> str:
             for text in (first.title, first.description)
             if text
         )
-        + f"<div class='photos'>{''.join(_figures(photos))}</div></article>"
+        + f"<div class='photos'>{''.join(_figures(photos, boxes))}</div></article>"
     )
 
 
-def _figures(photos: list[Photo]) -> Iterator[str]:
+def _figures(photos: list[Photo], boxes: SheetBoxes | None) -> Iterator[str]:
     for photo in photos:
         if photo.image is None:
             continue
@@ -90,7 +100,10 @@ def _figures(photos: list[Photo]) -> Iterator[str]:
         small.save(encoded, "JPEG", quality=80)
         source = base64.b64encode(encoded.getvalue()).decode()
         label = html.escape(f"{photo.width} x {photo.height}, {len(photo.image) / 1000:.0f} kB")
+        over, found = boxes.over(photo.sha256, photo.width, photo.height) if boxes else ("", "")
+        caption = f"{label}<br>{found}" if found else label
         yield (
-            f"<figure><img src='data:image/jpeg;base64,{source}' alt='{label}' "
-            f"title='{html.escape(photo.photo_id)}'><figcaption>{label}</figcaption></figure>"
+            f"<figure><div class='shot'><img src='data:image/jpeg;base64,{source}' alt='{label}' "
+            f"title='{html.escape(photo.photo_id)}'>{over}</div>"
+            f"<figcaption>{caption}</figcaption></figure>"
         )

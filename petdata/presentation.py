@@ -29,6 +29,7 @@ from petdata.inspection import (
 )
 from petdata.records import Photo
 from petdata.shards import read_photos
+from petdata.sheet_boxes import read_sheet_boxes
 from petdata.sources import known_sources
 from petdata.takedowns import add_takedown
 from petdata.workspace import Workspace
@@ -164,6 +165,7 @@ def print_contact_sheet(
             f"{status.current_photos:,} photos of {status.identities:,} identities; "
             f"the first {min(identities, status.identities):,} identities are shown"
         ),
+        boxes=read_sheet_boxes(workspace.root),
     )
     Console(highlight=False).print(f"{shown} identities on {path}", soft_wrap=True)
 

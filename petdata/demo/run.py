@@ -18,6 +18,7 @@ from petdata.demo.datasets import (
     write_lcw,
     write_petface,
 )
+from petdata.demo.drawn_boxes import write_drawn_boxes
 from petdata.demo.servers.hub import TOKEN, HubServer
 from petdata.demo.servers.site import Site
 from petdata.demo.servers.telegram import TelegramServer
@@ -47,6 +48,7 @@ def run_demo(folder: Path, *, listings: int, seed: int) -> None:
         demo.say(f"   {site.url}/catalog")
         crawl = ("crawl", "pet911", "--base-url", site.url, *FAST)
         demo.run("2. Crawling it", *crawl)
+        _write_boxes(demo, site)
         _collect_from_telegram(demo, site, seed, posts=max(3, listings * 2 // 5))
         _import(demo, seed)
         demo.run("7. Checking every photo and every ledger", "shards", "verify")
@@ -56,12 +58,21 @@ def run_demo(folder: Path, *, listings: int, seed: int) -> None:
         demo.run("9. A first release", "build")
         added = site.add_listings(max(2, listings // 20))
         demo.run(f"10. {len(added)} listings are new on the site", *crawl)
+        _write_boxes(demo, site)
         demo.run("11. A second release, and what differs", "build")
     demo.run("", "diff", "pets@1.0.0", "pets")
     demo.run("12. Looking at it", "verify", "pets")
     demo.run("", "stats", "pets", "--html", str(folder / "runs" / "pets.html"))
     _publish(demo)
+    _train_and_compare(demo)
     demo.say(f"Try it yourself: PETDATA_HOME={folder} petdata status")
+
+
+def _write_boxes(demo: _Demo, site: Site) -> None:
+    """What petdata detect would make, without a detector to download."""
+    shards = sorted((demo.folder / "shards" / "pet911").glob("part-*.parquet"))
+    found = write_drawn_boxes(demo.folder, shards, site.photos.sent)
+    demo.say(f"   {found} photos have a box: the drawing knows where its animals are")
 
 
 def _collect_from_telegram(demo: _Demo, site: Site, seed: int, posts: int) -> None:

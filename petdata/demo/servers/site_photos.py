@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from PIL import Image
 
-from petdata.demo.pets import DrawnPhoto, draw_identity, draw_photo, encode_photo
+from petdata.demo.pets import Box, DrawnPhoto, draw_identity, draw_photo, encode_photo
 from petdata.demo.servers.adverts import AdvertPhoto, Fault, Picture
 from petdata.demo.servers.local_server import Response
 from petdata.demo.servers.site_config import SiteConfig
@@ -30,12 +32,24 @@ ORIENTATION_TAG, GPS_TAG, MAKE_TAG = 0x0112, 0x8825, 0x010F
 NOT_FOUND_PAGE = "<!DOCTYPE html><html><body><h1>Страница не найдена</h1></body></html>".encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """In pixels of the upright picture."""
+
+    animal: Box
+    head: Box
+
+
 class SitePhotos:
     def __init__(self, config: SiteConfig) -> None:
         self._seed = config.seed if config.photo_pool is None else POOL_SEED
         self._faults = config.faults
-        own = lru_cache(maxsize=KEPT_IN_MEMORY)(partial(_encode, self._seed))
-        self.encoded = own if config.photo_pool is None else _pooled
+        own = lru_cache(maxsize=KEPT_IN_MEMORY)(partial(_make, self._seed))
+        self._made = own if config.photo_pool is None else _pooled
+        self.sent: dict[str, Boxes] = {}  # SHA-256 of what was sent -> where its animal is
+
+    def encoded(self, picture: Picture) -> bytes:
+        return self._made(picture)[0]
 
     def drawn(self, picture: Picture) -> DrawnPhoto:
         """The upright picture before it is encoded, with its boxes."""
@@ -48,9 +62,13 @@ class SitePhotos:
             return Response(body=NOT_FOUND_PAGE, status=404, kind="photo", delay_s=delay_s)
         if photo.fault is Fault.HTML:
             return Response(body=NOT_FOUND_PAGE, kind="photo", delay_s=delay_s)
-        body = b"" if photo.fault is Fault.EMPTY else self.encoded(photo.picture)
-        if photo.fault is Fault.TRUNCATED:
+        body, boxes = self._made(photo.picture)
+        if photo.fault is Fault.EMPTY:
+            body = b""
+        elif photo.fault is Fault.TRUNCATED:
             body = body[: len(body) * 3 // 5]
+        else:
+            self.sent[hashlib.sha256(body).hexdigest()] = boxes
         headers = (("X-Robots-Tag", "noimageai"),) if photo.fault is Fault.OPTED_OUT else ()
         return Response(
             body=body, content_type=media_type, headers=headers, kind="photo", delay_s=delay_s
@@ -71,14 +89,16 @@ def _drawn(seed: int, picture: Picture) -> DrawnPhoto:
     return draw_photo(_identity(seed, picture.identity, picture.species), picture.number)
 
 
-def _encode(seed: int, picture: Picture) -> bytes:
-    image = _drawn(seed, picture).image
+def _make(seed: int, picture: Picture) -> tuple[bytes, Boxes]:
+    drawn = _drawn(seed, picture)
+    image = drawn.image
     if picture.orientation in STORED_AS:
         image = image.transpose(STORED_AS[picture.orientation])
-    return encode_photo(image, picture.form, picture.quality, _exif(picture))
+    raw = encode_photo(image, picture.form, picture.quality, _exif(picture))
+    return raw, Boxes(drawn.box, drawn.head_box)
 
 
-_pooled = lru_cache(maxsize=POOL_KEPT_IN_MEMORY)(partial(_encode, POOL_SEED))
+_pooled = lru_cache(maxsize=POOL_KEPT_IN_MEMORY)(partial(_make, POOL_SEED))
 
 
 def _exif(picture: Picture) -> Image.Exif | None:
