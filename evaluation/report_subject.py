@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +59,15 @@ def find_subject(workspace: Workspace, text: str) -> Subject:
     if run is None:
         raise PetdataError(f"no run and {no_evaluation}")
     evaluations = _evaluations_of(run, workspace)
-    others = tuple(each.folder.name for each in evaluations[1:])
-    return Subject(stored=evaluations[0] if evaluations else None, run=run, others=others)
+    return Subject(
+        stored=read_stored(evaluations[0]) if evaluations else None,
+        run=run,
+        others=tuple(folder.name for folder in evaluations[1:]),
+    )
 
 
-def _evaluations_of(run: Path, workspace: Workspace) -> list[StoredEvaluation]:
-    """The last one first."""
+def _evaluations_of(run: Path, workspace: Workspace) -> list[Path]:
+    """Their folders, the last one first; one that cannot be read is nobody's."""
     files = sorted(
         (workspace.root / "evaluations").glob(f"[!.]*/{ABOUT}"),
         key=lambda path: (path.stat().st_mtime, path),
@@ -71,8 +75,11 @@ def _evaluations_of(run: Path, workspace: Workspace) -> list[StoredEvaluation]:
     )
     found = []
     for file in files:
-        stored = read_stored(file.parent)
-        named = run_named(str(stored.about.get("model")), workspace)
+        try:
+            model = str(json.loads(file.read_text(encoding="utf-8"))["model"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        named = run_named(model, workspace)
         if named is not None and named.resolve() == run.resolve():
-            found.append(stored)
+            found.append(file.parent)
     return found

@@ -148,6 +148,20 @@ def test_a_run_has_the_report_of_its_last_evaluation(workspace: Workspace, tmp_p
     assert (tmp_path / "sub" / "run.html").read_text() == written
 
 
+def test_the_last_evaluation_of_a_run_is_found(copy: Workspace, tmp_path: Path) -> None:
+    evaluations = copy.root / "evaluations"
+    for name, model in (("second", "cats"), ("third", "resnet50"), ("broken", "cats")):
+        shutil.copytree(evaluations / "first", evaluations / name)
+        about = json.loads((evaluations / name / "about.json").read_text())
+        (evaluations / name / "about.json").write_text(json.dumps(about | {"model": model}))
+    (evaluations / "broken" / "about.json").write_text("{")
+    found = find_subject(copy, "cats")
+    assert found.stored is not None
+    assert found.stored.folder.name == "second"
+    assert found.others == ("first",)
+    assert "Other evaluations of this run: first" in report_of(copy, "cats", tmp_path).text
+
+
 def test_a_run_without_an_evaluation_says_so(copy: Workspace, tmp_path: Path) -> None:
     shutil.rmtree(copy.root / "evaluations")
     page = report_of(copy, "cats", tmp_path)
