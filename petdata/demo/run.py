@@ -120,6 +120,26 @@ def _publish(demo: _Demo) -> None:
         subprocess.run(words, env=demo.environment, cwd=demo.folder, check=True)
 
 
+TINY: Final = ("--encoder", "clip-vit-base", "--tiny", "--trainable-blocks", "-1")
+SHORT: Final = ("--identities", "16", "--max-steps", "40", "--learning-rate", "1e-3")
+
+
+def _train_and_compare(demo: _Demo) -> None:
+    """Two networks of a few thousand parameters: what they find says little, that it runs much."""
+    demo.say(
+        "14. Training two tiny networks of random weights, and evaluating them on the test sets"
+    )
+    for loss in ("triplet", "arcface"):
+        named = ("--loss", loss, "--name", loss)
+        demo.run("", "train", "pets", *TINY, *SHORT, *named, "--device", "cpu")
+        demo.run_quietly("evaluate", loss, "pets", "--name", loss, "--device", "cpu")
+    demo.run("15. What can be concluded", "compare", "triplet", "arcface")
+    tiny = ("reproduce", "pets", "--matrix", "tiny", "--only", "loss")
+    demo.run("16. A part of the matrix of experiments", *tiny)
+    page = str(demo.folder / "runs" / "report.html")
+    demo.run("17. The report", "report", "triplet", "--into", page)
+
+
 def _right_of_use(folder: Path, channels: Sequence[StubChannel]) -> Path:
     path = folder / "channels.toml"
     path.write_text("\n".join(ENTRY.format(handle=channel.handle) for channel in channels))
@@ -139,12 +159,20 @@ class _Demo:
         self.console.print(line)
 
     def run(self, title: str, *arguments: str) -> None:
+        self._run(title, arguments, output=None)
+
+    def run_quietly(self, *arguments: str) -> None:
+        """For what prints more than a demo wants; progress and errors are seen all the same."""
+        self._run("", arguments, output=subprocess.DEVNULL)
+
+    def _run(self, title: str, arguments: Sequence[str], output: int | None) -> None:
         command = f"petdata {' '.join(arguments)}"
         self.console.print(f"{title}: {command}" if title else f"   {command}")
         code = subprocess.run(
             [sys.executable, "-m", "petdata.cli", *arguments],
             env=self.environment,
             cwd=self.folder,
+            stdout=output,
             check=False,
         ).returncode
         if code != 0:
