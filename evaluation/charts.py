@@ -19,7 +19,6 @@ WIDTH, HEIGHT = 360, 300  # in its own units: a phone's pixels
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 42  # room for labels
 DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")  # of the first line, the second, ...
 _DET_TICKS: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8)
-_HIGHEST_DET: Final = 0.8
 
 Point = tuple[float, float]
 Scale = Callable[[float], float]
@@ -122,27 +121,24 @@ def roc_chart(curves: Mapping[str, CurvePoints], equal_error_rate: float) -> str
 
 def det_chart(curves: Mapping[str, CurvePoints], equal_error_rate: float) -> str:
     """Both axes by the normal distribution's quantiles, on which many systems are straight."""
-    lowest = _lowest_rate(curves)
-    ticks = [
-        (rate, f"{100 * rate:g}") for rate in _DET_TICKS if lowest <= rate <= _HIGHEST_DET * 1.001
-    ]
+    rates = {
+        name: (curve.false_accept_rate, [1 - rate for rate in curve.true_accept_rate])
+        for name, curve in curves.items()
+    }
+    lowest = [_lowest_tick([each[kind] for each in rates.values()]) for kind in (0, 1)]
 
-    def axis(label: str) -> Axis:
-        return Axis(label=label, low=lowest, high=_HIGHEST_DET, ticks=ticks, scale=_quantile)
+    def axis(label: str, low: float) -> Axis:
+        ticks = [(rate, f"{100 * rate:g}") for rate in _DET_TICKS if rate >= low]
+        return Axis(label=label, low=low, high=_DET_TICKS[-1], ticks=ticks, scale=_quantile)
 
-    lines = []
-    for name, curve in curves.items():
-        refused = [1 - rate for rate in curve.true_accept_rate]
-        lines.append(
-            Line(name=name, points=list(zip(curve.false_accept_rate, refused, strict=True)))
-        )
+    lines = [Line(name=name, points=list(zip(*both, strict=True))) for name, both in rates.items()]
     return Chart(
         title="DET",
-        x=axis("pairs of two animals accepted (FAR), %"),
-        y=axis("pairs of one animal refused (FRR), %"),
+        x=axis("pairs of two animals accepted (FAR), %", lowest[0]),
+        y=axis("pairs of one animal refused (FRR), %", lowest[1]),
         lines=lines,
         mark=(equal_error_rate, equal_error_rate, f"EER {100 * equal_error_rate:.1f} %"),
-        guide=[(lowest, lowest), (_HIGHEST_DET, _HIGHEST_DET)],
+        guide=[(max(lowest), max(lowest)), (_DET_TICKS[-1], _DET_TICKS[-1])],
     ).svg()
 
 
@@ -150,14 +146,9 @@ def _quantile(rate: float) -> float:
     return float(ndtri(rate))
 
 
-def _lowest_rate(curves: Mapping[str, CurvePoints]) -> float:
-    """A tick below which next to nothing was seen."""
-    seen = [
-        rate
-        for curve in curves.values()
-        for rate in (*curve.false_accept_rate, *(1 - t for t in curve.true_accept_rate))
-        if rate > 0
-    ]
+def _lowest_tick(rates: Iterable[Sequence[float]]) -> float:
+    """Below it nothing was seen."""
+    seen = [rate for each in rates for rate in each if rate > 0]
     return max((tick for tick in _DET_TICKS[:5] if tick <= min(seen)), default=_DET_TICKS[0])
 
 

@@ -50,6 +50,10 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margi
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
 summary { cursor: pointer; color: var(--accent); font-size: 14px; margin-top: 12px; }
+.scroll table { max-width: 800px; }
+.beside { display: grid; gap: 0 28px;
+  grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
+.beside > div { min-width: 0; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr));
   gap: 20px; }
 .charts figure { max-width: 500px; }
@@ -127,9 +131,12 @@ def note(text: str) -> str:
     return f"<p class='note'>{escaped(text)}</p>"
 
 
-def tiles(values: Iterable[tuple[str, str]]) -> str:
-    """Value and what it is."""
-    cells = "".join(f"<div><b>{escaped(v)}</b>{escaped(name)}</div>" for v, name in values)
+def tiles(values: Iterable[Sequence[str]]) -> str:
+    """A value, and below it lines of what it is."""
+    cells = "".join(
+        f"<div><b>{escaped(value)}</b>{'<br>'.join(map(escaped, lines))}</div>"
+        for value, *lines in values
+    )
     return f"<div class='tiles'>{cells}</div>" if cells else ""
 
 

@@ -38,7 +38,7 @@ LABELS: Final = {  # and whether it is printed in per cent
 def table_of(part: PartFigures, controls: Mapping[str, Evaluation]) -> Table:
     """Beside controls on the very same photos; halves of photos have lines of their own."""
     networks = {name: each for name, each in controls.items() if name not in HALVES}
-    table = Table(title=part.name, title_justify="left", box=SIMPLE_HEAD)  # fits 80 characters
+    table = Table(title=part.name, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True)
     table.add_column("", no_wrap=True)
     for column in ("model", "95 % interval", *networks):
         header = column if column == "95 % interval" else column.replace(" ", "\n")

@@ -55,7 +55,8 @@ def _figures(stored: StoredEvaluation) -> Iterator[str]:
     part = stored.model.part()
     networks = {name: each for name, each in stored.controls.items() if name not in HALVES}
     yield tiles(_tiles(part))
-    yield section("Searches", _SEARCHES, _searches(part) + _gallery(part, networks))
+    beside = f"<div class='beside'><div>{_searches(part)}</div>{_gallery(part, networks)}</div>"
+    yield section("Searches", _SEARCHES, beside)
     yield section("Pairs", _PAIRS, _pairs(part) + _curves(part, networks))
     yield section("Sources and species", _PARTS, _parts(stored.model))
     yield section("Controls", _CONTROLS, _controls(stored.model, networks, stored.about))
@@ -90,18 +91,18 @@ _KINDS: Final = (
 )
 
 
-def _tiles(part: PartFigures) -> Iterator[tuple[str, str]]:
+def _tiles(part: PartFigures) -> Iterator[tuple[str, ...]]:
     for label, name in (
         ("Top-1", "top_1_accuracy"),
         ("mAP", "mean_average_precision"),
         ("EER of all pairs", f"{_ALL}equal_error_rate"),
-        ("found at 1 % false alarms (TPIR)", "open_set_identification_rate"),
+        ("TPIR at 1 % false alarms", "open_set_identification_rate"),
     ):
         interval = part.figures.get(name)
         if interval is not None:
-            yield f"{100 * interval.estimate:.1f} %", f"{label}, {_range(interval, True)}"
+            yield f"{100 * interval.estimate:.1f} %", label, _range(interval, True)
     yield f"{part.counts['photos']:,.0f}", "photos"
-    yield f"{part.counts['identities']:,.0f}", "identities"
+    yield f"{part.counts['identities']:,.0f}", "animals"
 
 
 def _searches(part: PartFigures) -> str:

@@ -69,7 +69,7 @@ def searches(found: Sequence[Search], shelf: PhotoShelf) -> str:
             cells.append(
                 f"<figure class='{kind}'>{photo.html()}<figcaption><span class='nobreak'>"
                 f"<span class='verdict'>{mark}</span>, place {each.place:,}</span><br>"
-                f"{each.similarity:.3f} {escaped(photo.identity_id)}</figcaption></figure>"
+                f"{each.similarity:.3f}<br>{escaped(photo.identity_id)}</figcaption></figure>"
             )
         rows.append(f"<div class='search photos'>{''.join(cells)}</div>")
     return "".join(rows)

@@ -55,17 +55,23 @@ def test_the_roc_and_its_point() -> None:
 
 def test_the_det_has_quantiles_on_both_axes() -> None:
     svg = det_chart({"model": CURVE}, 0.2)
-    low, high = norm.ppf(0.001), norm.ppf(0.8)  # the smallest rate of the curve, the axis's end
 
     def place(accepted: float, refused: float) -> tuple[float, float]:
-        across, up = ((norm.ppf(rate) - low) / (high - low) for rate in (accepted, refused))
+        """The axes begin at ticks below the lowest rates, 0.1 % and 1 %, and end at 80 %."""
+        across, up = (
+            (norm.ppf(rate) - norm.ppf(low)) / (norm.ppf(0.8) - norm.ppf(low))
+            for rate, low in ((accepted, 0.001), (refused, 0.01))
+        )
         return LEFT + across * WIDE, HEIGHT - BOTTOM - up * HIGH
 
     assert point(svg) == pytest.approx(place(0.2, 0.2), abs=0.06)
     drawn = path(svg, "curve main")
     assert drawn[1] == pytest.approx(place(0.001, 0.6), abs=0.06)
     assert drawn[2] == pytest.approx(place(0.1, 0.3), abs=0.06)
-    assert drawn[4] == pytest.approx(place(0.8, 0.001), abs=0.06)  # beyond the axes: at their ends
+    assert drawn[4] == pytest.approx(place(0.8, 0.01), abs=0.06)  # beyond the axes: at their ends
+    low, high = path(svg, "guide")  # where both rates are equal
+    assert low == pytest.approx(place(0.01, 0.01), abs=0.06)
+    assert high == pytest.approx(place(0.8, 0.8), abs=0.06)
 
 
 def test_bars_are_shares_of_their_kind() -> None:
