@@ -132,12 +132,12 @@ def _train_and_compare(demo: _Demo) -> None:
     for loss in ("triplet", "arcface"):
         named = ("--loss", loss, "--name", loss)
         demo.run("", "train", "pets", *TINY, *SHORT, *named, "--device", "cpu")
-        demo.run_quietly("evaluate", loss, "pets", "--name", loss, "--device", "cpu")
-    demo.run("15. What can be concluded", "compare", "triplet", "arcface")
+        demo.run_quietly("evaluate", loss, "pets", "--name", f"{loss}-tested", "--device", "cpu")
+    demo.run("15. What can be concluded", "compare", "triplet-tested", "arcface-tested")
     tiny = ("reproduce", "pets", "--matrix", "tiny", "--only", "loss")
     demo.run("16. A part of the matrix of experiments", *tiny)
     page = str(demo.folder / "runs" / "report.html")
-    demo.run("17. The report", "report", "triplet", "--into", page)
+    demo.run("17. The report", "report", "triplet-tested", "--into", page)
 
 
 def _right_of_use(folder: Path, channels: Sequence[StubChannel]) -> Path:
