@@ -24,7 +24,7 @@ from petdata.errors import MissingSetting, PetdataError
 from trainer.decoding import Pixels
 from trainer.detect_choice import Box, tidy_boxes
 from trainer.hub_models import device_of
-from trainer.yolo_process import ENVIRONMENT
+from trainer.yolo_process import ENVIRONMENT, FOLDER
 
 YOLO12: Final = tuple(f"yolo12{size}" for size in "nsmlx")
 # SHA-256 -> name, of weights that may be read without --weights-sha256. A hash comes in with a
@@ -62,7 +62,7 @@ class YoloDetector:
         _require_extra()
         device_of(device)
         self.model = weights.stem
-        self._folder = tempfile.TemporaryDirectory(prefix="petdata-yolo-")
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER)
         self._errors = Path(self._folder.name) / "stderr"
         self._process: subprocess.Popen[bytes] | None = None
         try:

@@ -16,11 +16,16 @@ import json
 import math
 import os
 import resource
+import shutil
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+FOLDER: Final = "petdata-yolo-"  # start of the name of the one that goes with the process
 # ULTRALYTICS_SAFE_LOAD: of a pickle only the classes that such a network consists of.
 ENVIRONMENT: Final = {
     "YOLO_OFFLINE": "true",
@@ -38,15 +43,28 @@ _REFUSED: Final = (
 def main() -> None:
     """Arguments: the .pt; auto, cpu or cuda; the number of threads, for the CPU."""
     weights, device, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    parent = os.getppid()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print
     network = _load(weights, device, threads)
-    _say(answers, {"ready": True})
-    while line := sys.stdin.buffer.readline():
-        asked = json.loads(line)
-        pictures = [_read_picture(sys.stdin.buffer, *shape) for shape in asked["shapes"]]
-        _say(answers, _detect(network, pictures, asked["threshold"]))
+    with suppress(EOFError, BrokenPipeError):
+        _say(answers, {"ready": True})
+        while line := sys.stdin.buffer.readline():
+            asked = json.loads(line)
+            pictures = [_read_picture(sys.stdin.buffer, *shape) for shape in asked["shapes"]]
+            _say(answers, _detect(network, pictures, asked["threshold"]))
+    _clear_up(parent)
+
+
+def _clear_up(parent: int) -> None:
+    """A parent that was killed has not removed the folder. Its pipes close before it is gone."""
+    for _ in range(100):
+        if os.getppid() != parent:
+            break
+        time.sleep(0.05)
+    if os.getppid() != parent and Path.cwd().name.startswith(FOLDER):
+        shutil.rmtree(Path.cwd(), ignore_errors=True)
 
 
 def _load(weights: str, device: str, threads: int) -> Any:
@@ -72,6 +90,8 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _read_picture(stream: BinaryIO, height: int, width: int) -> np.ndarray[Any, Any]:
     pixels = stream.read(height * width * 3)
+    if len(pixels) < height * width * 3:
+        raise EOFError
     rgb = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
     return np.ascontiguousarray(rgb[..., ::-1])  # as ultralytics has them
 

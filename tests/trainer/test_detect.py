@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -147,6 +150,41 @@ def test_interrupted_and_started_again_no_photo_is_looked_at_twice(
         assert [box["class"] for box in row["boxes"]] == ["cat", "cat", "dog"]
         assert row["chosen"] == 1
         assert row["several_animals"]
+
+
+def test_killed_and_started_again_no_stored_photo_is_looked_at_twice(
+    collected: Path, tmp_path: Path
+) -> None:
+    script = (
+        "import sys, time; from functools import partial; from pathlib import Path\n"
+        "from petdata.workspace import Workspace; from trainer import detect\n"
+        "from trainer.unseen_photos import unseen_photos\n"
+        "root, folder, slow_from = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])\n"
+        "class Looker:\n"
+        "    model, model_hash, looked_at = 'looker', '', 0\n"
+        "    def detect(self, photos, threshold):\n"
+        "        time.sleep(300 if self.looked_at >= slow_from else 0)\n"
+        "        self.looked_at += len(photos)\n"
+        "        return [[] for _ in photos]\n"
+        "detect.TableParts = partial(detect.TableParts, every=2)\n"
+        "photos = unseen_photos('pet911', folder, Workspace(root=root))\n"
+        "detect.detect_photos(photos, folder, looker := Looker(), batch_size=1)\n"
+        "print(looker.looked_at)\n"
+    )
+    folder = tmp_path / "boxes"
+    command = [sys.executable, "-c", script, str(collected), str(folder)]
+    running = subprocess.Popen([*command, "3"])
+    try:
+        deadline = time.monotonic() + 60
+        while not list(folder.glob("part-*.parquet")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        running.kill()
+        running.wait()
+    assert len(rows(folder)) == 2  # the third was looked at and not stored yet, or not looked at
+    again = subprocess.run([*command, "99"], check=True, stdout=subprocess.PIPE, text=True)
+    assert int(again.stdout) == PHOTOS - 2
+    assert len(rows(folder)) == PHOTOS
 
 
 def test_photos_without_a_box_are_counted_and_not_tried_again(

@@ -10,6 +10,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,37 @@ def test_the_process_knows_no_key_and_ours_is_as_it_was(
     assert not folder.exists()
     assert dict(os.environ) == before  # OMP_NUM_THREADS too
     assert "ultralytics" not in sys.modules
+
+
+def runs(number: str) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def test_where_its_owner_is_killed_the_process_ends_and_its_folder_goes(
+    made: tuple[Path, Any],
+) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from trainer.yolo import YoloDetector\n"
+        "detector = YoloDetector(Path(sys.argv[1]), 'cpu', sys.argv[2])\n"
+        "print(detector._process.pid, detector._folder.name, flush=True)\n"
+        "time.sleep(300)\n"
+    )
+    command = [sys.executable, "-c", script, str(made[0]), sha256_of(made[0])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        number, folder = owner.stdout.readline().split()
+        assert Path(folder, "tiny.pt").exists()
+        owner.kill()
+    deadline = time.monotonic() + 60
+    while (Path(folder).exists() or runs(number)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(folder).exists()
+    assert not runs(number)
 
 
 @pytest.mark.parametrize(
