@@ -82,19 +82,23 @@ def evaluated_photos(
 
 
 def _evaluated_release(about: Mapping[str, Any], workspace: Workspace) -> Release:
-    config = str(about.get("dataset_config") or "all")
+    """By its name and version, else as it was called then. Raises PetdataError."""
     name, revision = str(about["release"]), about.get("revision")
-    try:
-        found = open_release(name, config=config, workspace=workspace)
-    except PetdataError:
-        reference = str(about.get("reference") or name)
-        is_remote = "/" in reference and revision and "@" not in reference
-        found = open_release(
-            reference,
-            revision=str(revision) if is_remote else None,
-            config=config,
-            workspace=workspace,
-        )
-    if found.build_hash != about["build_hash"]:
-        raise PetdataError(f"{name} here is another build than the one that was evaluated")
-    return found
+    called = str(about.get("reference") or name)
+    known = str(revision) if revision and "/" in called and "@" not in called else None
+    problem = PetdataError(f"no release {name}")
+    for reference, commit in dict.fromkeys([(name, None), (called, known)]):
+        try:
+            found = open_release(
+                reference,
+                revision=commit,
+                config=str(about.get("dataset_config") or "all"),
+                workspace=workspace,
+            )
+        except PetdataError as error:
+            problem = error
+            continue
+        if found.build_hash == about["build_hash"]:
+            return found
+        problem = PetdataError(f"{reference} is another build than the one that was evaluated")
+    raise problem

@@ -197,7 +197,7 @@ def test_repeated_texts_stand_beside_the_figures(copy: Workspace, tmp_path: Path
 def test_without_its_release_there_are_no_pictures(copy: Workspace, tmp_path: Path) -> None:
     changed(copy, "about.json", build_hash="0" * 64)
     page = report_of(copy, "first", tmp_path)
-    assert "another build than the one that was evaluated" in page.text
+    assert "no pictures: pets is another build than the one that was evaluated" in page.text
     assert "img" not in {tag for tag, _ in page.tags}
     shutil.rmtree(copy.root / "releases")
     page = report_of(copy, "first", tmp_path)
