@@ -148,6 +148,17 @@ def test_a_run_has_the_report_of_its_last_evaluation(workspace: Workspace, tmp_p
     assert (tmp_path / "sub" / "run.html").read_text() == written
 
 
+def test_costs_are_measured_where_asked(workspace: Workspace, tmp_path: Path) -> None:
+    counted = stored(workspace).about["costs"]
+    file = tmp_path / "report.html"
+    for flags, measured in (((), False), (("--costs", "--batch-size", "2"), True)):
+        petdata("report", "first", "--into", str(file), "--device", "cpu", *flags)
+        text = Reading(file.read_text()).text
+        assert f"Parameters {counted['parameters']:,} " in text  # below a million
+        assert ("forward passes alone" in text) is measured
+        assert ("were not measured" in text) is not measured
+
+
 def test_the_last_evaluation_of_a_run_is_found(copy: Workspace, tmp_path: Path) -> None:
     evaluations = copy.root / "evaluations"
     for name, model in (("second", "cats"), ("third", "resnet50"), ("broken", "cats")):
