@@ -173,6 +173,7 @@ def _start(weights: Path, device: str, errors: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=file,
+            pipesize=2**20,  # a picture has megabytes
             cwd=weights.parent,
             env=inherited | own | ENVIRONMENT,
             start_new_session=True,  # Ctrl-C is for us; the process ends when we say so
