@@ -16,20 +16,22 @@ import pyarrow.parquet as pq
 from petdata.demo.pets import Box
 from petdata.demo.servers.site_photos import Boxes
 from petdata.side_table_kinds import BOXES, SEVERAL, Producer
-from petdata.side_tables import BOXES_TABLE, append_rows, table_folder
+from petdata.side_tables import BOXES_TABLE, append_rows, known_sha256, table_folder
 
 _COLUMNS = ("sha256", "photo_id", "original_sha256", "species")
 
 
 def write_drawn_boxes(root: Path, shards: Sequence[Path], sent: Mapping[str, Boxes]) -> int:
-    """`sent`: by the SHA-256 of what was sent. Returns how many photos have a row now."""
+    """`sent`: by the SHA-256 of what was sent. Returns how many photos have a row then."""
+    folder = table_folder(root, BOXES_TABLE)
+    known = set(known_sha256(folder).to_pylist())
     photos = pa.concat_tables([pq.read_table(path, columns=list(_COLUMNS)) for path in shards])
-    rows = {row["sha256"]: row for row in _rows(photos.to_pylist(), sent)}
+    found = {row["sha256"]: row for row in _rows(photos.to_pylist(), sent)}
+    rows = [row for sha256, row in found.items() if sha256 not in known]
     if rows:
         producer = Producer(model="drawn", settings={"note": "by the drawing, not by a network"})
-        folder = table_folder(root, BOXES_TABLE)
-        append_rows(folder, BOXES, producer, list(rows.values()), extra=[SEVERAL])
-    return len(rows)
+        append_rows(folder, BOXES, producer, rows, extra=[SEVERAL])
+    return len(known) + len(rows)
 
 
 def _rows(

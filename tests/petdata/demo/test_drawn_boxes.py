@@ -39,6 +39,7 @@ def test_rows_say_where_the_animal_is_on_what_was_kept(tmp_path: Path) -> None:
             shown[hashlib.sha256(kept).hexdigest()] = kept, site.photos.drawn(photo.picture)
     shards = sorted(workspace.shards("pet911").glob("part-*.parquet"))
     assert write_drawn_boxes(tmp_path, shards, site.photos.sent) == len(turned)
+    assert write_drawn_boxes(tmp_path, shards, {}) == len(turned)  # the next run has sent nothing
     table = read_side_table(table_folder(tmp_path, "boxes"))
     assert table.producer.model == "drawn"
     assert {photo.sha256 for photo in read_photos(shards)} == set(shown)
