@@ -27,7 +27,7 @@ from petdata.side_tables import read_side_table
 from petdata.workspace import Workspace
 from trainer.decoding import Pixels, decode
 from trainer.detect_choice import Box, overlap
-from trainer.yolo import YoloDetector
+from trainer.yolo import YoloDetector, _checked
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ultralytics") is None, reason="needs pip install -e '.[crop]'"
@@ -156,6 +156,24 @@ def runs(number: str) -> bool:
     except FileNotFoundError:
         return False
     return state not in "ZX"
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        ["cat", 0.5, 1, 2, 3],
+        ["cat", 0.5, 1, 2, 3, 4, 5],
+        ["cat", 1.5, 1, 2, 3, 4],
+        ["cat", 0.5, 1, 2, 3, float("nan")],
+        ["cat", 0.5, 1, 2, 3, "__import__"],
+        [["cat"], 0.5, 1, 2, 3, 4],
+        {"name": "cat"},
+        None,
+    ],
+)
+def test_answers_that_are_no_boxes_are_refused(box: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        _checked(box)
 
 
 def test_where_its_owner_is_killed_the_process_ends_and_its_folder_goes(
