@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ def test_a_package_comes_from_this_checkout(name: str) -> None:
     assert Path(package.__file__).parent == ROOT / name
     assert package.__doc__
     assert (ROOT / name / "py.typed").exists()
+
+
+def test_no_two_modules_of_the_tests_have_one_name() -> None:
+    """One process could not collect both; two workers hide that."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_constraints_are_bare_versions() -> None:
