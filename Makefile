@@ -1,4 +1,4 @@
-# make demo         the main job, offline: draw pets, serve them as a site, crawl it, show the shards
+# make demo         the main job, offline: draw pets, serve them as a site, crawl it, build, publish, train, compare
 # make test         the test suite
 # make setup        only the environment (.venv)
 # make check        format, lint, types, import contracts and tests: what must pass before a commit
