@@ -630,7 +630,7 @@ def demo(
     listings: Annotated[int, typer.Option(min=10, max=100_000, help="Size of the site.")] = 300,
     seed: Annotated[int, typer.Option(help="Another seed draws other animals.")] = 1,
 ) -> None:
-    """From drawn pets to a release, trained encoders and a report, with the real commands. Offline."""
+    """From drawn pets to releases, encoders and a report, with the real commands. Offline."""
     from petdata.demo.run import run_demo
 
     run_demo(folder, listings=listings, seed=seed)
