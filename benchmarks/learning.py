@@ -3,10 +3,11 @@
     python benchmarks/learning.py [--listings 1000] [--steps 4000] [--folder FOLDER] [--quick]
 
 Makes the demo's world with more listings, builds a release of it with 30 % for validation, and
-trains a ViT of random weights (32 x 32 pixels, width 64, 3 blocks; photos cut to the animal, P = 16, the
-recipe's loss) on the folder. The first steps are then trained again from a local Hub, by dataset ID
-at a tag: their losses have to be equal. Last the real MiniLM reads the owners' texts beside the
-pictures. Each gain in Top-1 is paired with the untrained network, with its 95 % interval.
+trains a ViT of random weights (32 x 32 pixels, width 64, 3 blocks; photos cut to the animal,
+P = 16, the recipe's loss) on the site's photos in it. The first steps are then trained again from a
+local Hub, by dataset ID at a tag: their losses have to be equal. Last the real MiniLM reads the
+owners' texts beside the pictures. Each gain in Top-1 is paired with the untrained network, with
+its 95 % interval.
 """
 
 from __future__ import annotations
