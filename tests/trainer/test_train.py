@@ -176,13 +176,13 @@ def test_scaled_decoding_is_nearly_the_same(runs: Workspace) -> None:
 
 
 def test_arcface_trains_its_centres(runs: Workspace) -> None:
-    run = train(tiny(loss="arcface", epochs=3), runs)
+    run = train(tiny(loss="arcface", epochs=40, learning_rate=3e-3), runs)
     centres = load_file(checkpoints_of(run)[-1] / "loss.safetensors")
     assert [tensor.shape[1] for tensor in centres.values()] == [
         json.loads((run / "run.json").read_text())["dataset"]["identity_groups"]
     ]
     told = losses(run)
-    assert told[-1] < told[0]
+    assert sum(told[-20:]) < 0.9 * sum(told[:20])  # batches differ by chance: the key is drawn
 
 
 def test_the_same_command_finds_its_run_again(runs: Workspace) -> None:
