@@ -49,7 +49,7 @@ def test_a_run_learns_and_leaves_everything_behind(runs: Workspace) -> None:
     run = train(config, runs, say=said.append)
     # The mean is over triplets that still pull, so fewer of them is what shows progress.
     pulling = [line["active_triplet_share"] for line in read_metrics(run)]
-    assert sum(pulling[-30:]) < 0.7 * sum(pulling[:30])
+    assert sum(pulling[-30:]) < 0.9 * sum(pulling[:30])
     assert {path.name for path in run.iterdir()} == {
         *("config.toml", "run.json", "metrics.jsonl", "tensorboard", "checkpoints"),
         *("curves.png", "model"),
