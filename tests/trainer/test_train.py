@@ -49,7 +49,7 @@ def test_a_run_learns_and_leaves_everything_behind(runs: Workspace) -> None:
     run = train(config, runs, say=said.append)
     # The mean is over triplets that still pull, so fewer of them is what shows progress.
     pulling = [line["active_triplet_share"] for line in read_metrics(run)]
-    assert sum(pulling[-30:]) < 0.9 * sum(pulling[:30])
+    assert sum(pulling[-30:]) < 0.7 * sum(pulling[:30])
     assert {path.name for path in run.iterdir()} == {
         *("config.toml", "run.json", "metrics.jsonl", "tensorboard", "checkpoints"),
         *("curves.png", "model"),
@@ -126,7 +126,6 @@ def test_kept_features_give_the_same_losses(runs: Workspace) -> None:
     files[0].write_bytes(content[: len(content) // 3])
     assert losses(train(replace(config, name="cut"), runs)) == kept
     assert files[0].read_bytes() == content
-    assert files[0].read_bytes() == content
     assert files[0].stat().st_mtime_ns != written
     assert any("features of the frozen blocks: 0.00 GB" in line for line in said)
 
@@ -172,17 +171,17 @@ def test_scaled_decoding_is_nearly_the_same(runs: Workspace) -> None:
     plain = losses(train(tiny(epochs=1, encoder="siglip2-base"), runs))
     scaled = losses(train(tiny(epochs=1, encoder="siglip2-base", scaled_decoding=True), runs))
     assert scaled != plain
-    assert scaled[0] == pytest.approx(plain[0], rel=0.1)  # of the same weights
+    assert scaled == pytest.approx(plain, rel=0.1)
 
 
 def test_arcface_trains_its_centres(runs: Workspace) -> None:
-    run = train(tiny(loss="arcface", epochs=40, learning_rate=3e-3), runs)
+    run = train(tiny(loss="arcface", epochs=3), runs)
     centres = load_file(checkpoints_of(run)[-1] / "loss.safetensors")
     assert [tensor.shape[1] for tensor in centres.values()] == [
         json.loads((run / "run.json").read_text())["dataset"]["identity_groups"]
     ]
     told = losses(run)
-    assert sum(told[-20:]) < 0.9 * sum(told[:20])  # batches differ by chance: the key is drawn
+    assert told[-1] < told[0]
 
 
 def test_the_same_command_finds_its_run_again(runs: Workspace) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from worlds import Animal, add, build_release, photo, sha256
 
+from dataset_builder.pseudonyms import KEY_BYTES, key_path
 from petdata.side_table_kinds import BOXES, DESCRIPTIONS, Producer
 from petdata.side_tables import append_rows, table_folder
 from petdata.workspace import Workspace
 from trainer.config import TrainConfig
 
 SAID = {"language": "en", "model": "tests", "prompt_version": "1"}
+COLLECTED_AT = 1_767_312_000_000_000  # 2026-01-02, in microseconds
 IDENTITIES = 14  # of which some go to validation
 
 
 def training_workspace(root: Path) -> Workspace:
+    """The same release each time: its hash and its published names decide splits and batches."""
     root.mkdir(exist_ok=True)
     workspace = Workspace(root=root)
+    key_path(workspace).touch(mode=0o600)
+    key_path(workspace).write_text("5e" * KEY_BYTES)
     animals = [
         Animal(
             f"pet911/rl60{n:04}",
@@ -27,7 +33,8 @@ def training_workspace(root: Path) -> Workspace:
         )
         for n in range(IDENTITIES)
     ]
-    add(workspace, animals)
+    with patch("petdata.ledger.now", return_value=COLLECTED_AT):
+        add(workspace, animals)
     _look_and_describe(workspace, animals)
     build_release(workspace, val_fraction=0.3, keep_text=True)
     return workspace
