@@ -39,7 +39,8 @@ def point(svg: str) -> tuple[float, float]:
 def path(svg: str, kind: str) -> list[tuple[float, float]]:
     found = re.search(rf"class='{kind}'[^>]* d='M([^'Z]+)", svg)
     assert found is not None
-    return [tuple(map(float, each.split())) for each in found[1].split("L")]  # type: ignore[misc]
+    points = (each.split() for each in found[1].split("L"))
+    return [(float(x), float(y)) for x, y in points]
 
 
 def test_the_roc_and_its_point() -> None:

@@ -43,7 +43,7 @@ def test_outcomes_of_other_queries_are_refused() -> None:
         mcnemar(np.ones(3, bool), np.ones(4, bool))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]

@@ -15,7 +15,7 @@ from petdata.workspace import Workspace
 from trainer.config import TrainConfig
 
 SAID = {"language": "en", "model": "tests", "prompt_version": "1"}
-COLLECTED_AT = 1_767_312_000_000_000  # 2026-01-02, in microseconds
+COLLECTED_AT = 1_767_571_200_000_000  # 2026-01-05, in microseconds
 IDENTITIES = 14  # of which some go to validation
 
 
