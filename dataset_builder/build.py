@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_builder.appearances import Mask
-from dataset_builder.card import write_card
+from dataset_builder.card import facts_of, write_card
 from dataset_builder.carried_tables import CarriedTable, read_carried, write_carried
 from dataset_builder.croissant import write_croissant
 from dataset_builder.database import open_database
@@ -181,7 +181,8 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         groups_table(plan, published, configs), beside / "metadata" / "identity_groups.parquet"
     )
     write_table(links_table(plan, published), beside / "metadata" / "identity_links.parquet")
-    index = byte_index_table(beside, [f.path for f in planned], released_indexes(linked))
+    indexes = released_indexes(linked) | writer.indexes
+    index = byte_index_table(beside, [f.path for f in planned], indexes)
     write_table(index, beside / BYTE_INDEX)
     write_json(leakage(plan, power), beside / "metadata" / "leakage.json")
     if made.pairs is not None:
@@ -206,8 +207,9 @@ def _write(workspace: Workspace, made: _Made, beside: Path, target: Path, say: S
         "files": file_entries(data) | table_files,
         "tools": tools(),
     }
-    write_card(beside, plan, manifest)
-    write_croissant(beside, plan, manifest)
+    facts = facts_of(beside, manifest)
+    write_card(beside, plan, manifest, facts)
+    write_croissant(beside, plan, manifest, facts)
     for path in sorted([*(beside / "metadata").iterdir(), *beside.glob("*.*")]):
         manifest["files"][str(path.relative_to(beside))] = file_entry(path)
     write_json(manifest, beside / MANIFEST)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any, Final
@@ -28,22 +29,46 @@ _WHAT: Final = {
 }
 
 
-def write_card(release: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Facts:
+    """What the card and Croissant say of the rows."""
+
+    stats: Stats
+    bases: Sequence[tuple[str, str, int]]
+
+
+def facts_of(release: Path, manifest: Mapping[str, Any]) -> Facts:
+    """Out of the release's own files: some of these are large."""
+    stats = attrition_stats(
+        release / "metadata" / "attrition.parquet",
+        title=f"{manifest['name']} {manifest['version']}",
+        val_fraction=float(manifest["options"].get("val_fraction", 0.0)),
+    )
+    return Facts(stats, bases(release, manifest))
+
+
+def write_card(release: Path, plan: Plan, manifest: Mapping[str, Any], facts: Facts) -> None:
     """The card of a build whose files and metadata are written."""
     sources = {level.source.name: level.source for level in plan.rows.levels}
-    write_whole(release / "README.md", card(release, manifest, sources).encode())
+    write_whole(release / "README.md", card(release, manifest, sources, facts).encode())
 
 
-def card(release: Path, manifest: Mapping[str, Any], sources: Mapping[str, Source]) -> str:
+def card(
+    release: Path,
+    manifest: Mapping[str, Any],
+    sources: Mapping[str, Source],
+    facts: Facts | None = None,
+) -> str:
     """The whole README.md; of any variant, out of the release's own files."""
-    stats = stats_of(release, manifest)
+    facts = facts or facts_of(release, manifest)
+    stats = facts.stats
     own = {name: sources[name] for name in stats.sources if name in sources}
     text = Template(template_path(TEMPLATE).read_text(encoding="utf-8")).substitute(
         _head(manifest, stats),
         configs=_configs(manifest),
         beside=_beside(manifest),
         sources=_sources(own.values()),
-        basis=_basis(bases(release, manifest)),
+        basis=_basis(facts.bases),
         statistics=_statistics(stats),
         balance=_balance(stats),
         attrition=_attrition(stats),
@@ -54,14 +79,6 @@ def card(release: Path, manifest: Mapping[str, Any], sources: Mapping[str, Sourc
         revoked=_revoked(release),
     )
     return f"---\n{front_matter(manifest, own, stats)}---\n\n{text}"
-
-
-def stats_of(release: Path, manifest: Mapping[str, Any]) -> Stats:
-    return attrition_stats(
-        release / "metadata" / "attrition.parquet",
-        title=f"{manifest['name']} {manifest['version']}",
-        val_fraction=float(manifest["options"].get("val_fraction", 0.0)),
-    )
 
 
 # The parts of the text. Cells of a table are escaped by table_row.

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder.card import bases, stats_of
+from dataset_builder.card import Facts, facts_of
 from dataset_builder.database import open_database
 from dataset_builder.front_matter import ordered_configs
 from dataset_builder.manifest import tables_of
@@ -85,17 +85,21 @@ _CONTEXT: Final[dict[str, Any]] = {
 }
 
 
-def write_croissant(release: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
+def write_croissant(release: Path, plan: Plan, manifest: Mapping[str, Any], facts: Facts) -> None:
     """Beside the card of a build whose files and metadata are written."""
     sources = {level.source.name: level.source for level in plan.rows.levels}
-    write_json(croissant(release, manifest, sources), release / CROISSANT)
+    write_json(croissant(release, manifest, sources, facts), release / CROISSANT)
 
 
 def croissant(
-    release: Path, manifest: Mapping[str, Any], sources: Mapping[str, Source]
+    release: Path,
+    manifest: Mapping[str, Any],
+    sources: Mapping[str, Source],
+    facts: Facts | None = None,
 ) -> dict[str, Any]:
     """The description of a release, of any variant, out of its own files."""
-    stats = stats_of(release, manifest)
+    facts = facts or facts_of(release, manifest)
+    stats = facts.stats
     own = [sources[name] for name in stats.sources if name in sources]
     total = stats.line("after")
     document: dict[str, Any] = {
@@ -124,7 +128,7 @@ def croissant(
                 for name, table in tables_of(manifest).items()
             ),
         ],
-        **_responsible_use(stats, manifest, own, bases(release, manifest)),
+        **_responsible_use(stats, manifest, own, facts.bases),
     }
     day = _newest_day(release, manifest)
     return document | ({"datePublished": day} if day else {})

@@ -8,11 +8,12 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from threading import Lock
-from typing import Any, BinaryIO, Final
+from threading import Lock, local
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +24,17 @@ from dataset_builder.hamming_join import available_cores
 from dataset_builder.inputs import PRIVATE, TEXTS, Rows
 from dataset_builder.layout import PlannedFile
 from dataset_builder.plan import Plan
-from petdata.byte_index import PhotoReader
+from petdata.byte_index import ByteIndex, PhotoReader, index_content
 from petdata.errors import CorruptFile, StorageFailure
 from petdata.records import IMAGE_TYPE, SHARD_SCHEMA
 from petdata.shards import LAYOUT, ROW_GROUP_BYTES, ROW_GROUP_ROWS, storing, whole_file
+from petdata.uncached import whole_pages, write_uncached
 from petdata.workspace import make_folder, sync_folder
 
 TABLES_AT_ONCE: Final = 48  # shards whose columns are in memory, some 3 MB each
+# Beside the photos; a file that needs more is made again in twice the memory.
+_ROW_BYTES: Final = 2_000
+_FILE_BYTES: Final = 2**20
 _COLUMNS: Final = [name for name in SHARD_SCHEMA.names if name != "image"]
 
 
@@ -49,9 +54,11 @@ class FileWriter:
     def __init__(self, plan: Plan, published: Sequence[str]) -> None:
         self.plan = plan
         self.published = published
+        self.indexes: dict[str, ByteIndex] = {}  # of the files that were written
         self.reader = PhotoReader([file.path for file in plan.rows.files])
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
         self._reading = Lock()
+        self._of_thread = local()
         self._private = np.array([level.is_private(plan.options) for level in plan.rows.levels])
 
     def write_all(self, files: Sequence[tuple[PlannedFile, Path]]) -> Iterator[WrittenFile]:
@@ -71,27 +78,49 @@ class FileWriter:
     def write(self, planned: PlannedFile, path: Path) -> WrittenFile:
         """Raises CorruptFile, naming the shard, where its pixels are not what they were."""
         make_folder(path.parent)
-        pixels = _Pixels()
-        with whole_file(path) as file:
-            hashing = _HashingFile(file)
-            with storing(path):
-                writer = pq.ParquetWriter(pa.PythonFile(hashing, "w"), SHARD_SCHEMA, **LAYOUT)
-            try:
-                for part in _row_groups(self.plan.rows, planned.rows):
-                    table = self._table(part, pixels)
-                    with storing(path):
-                        writer.write_table(table, row_group_size=len(part))
-                with storing(path):
-                    writer.close()
-            finally:
-                writer.is_open = False
+        memory = self._memory_of_thread()
+        size = self._fill(memory, planned)
+        with memoryview(memory.file)[:size] as content:
+            self.indexes[planned.path] = index_content(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+        with whole_file(path) as file, storing(path):
+            write_uncached(file, memory.file, size)
         path.chmod(0o444)
         return WrittenFile(
-            rows=len(planned.rows),
-            bytes=hashing.size,
-            sha256=hashing.digest.hexdigest(),
-            fingerprint=planned.fingerprint,
+            rows=len(planned.rows), bytes=size, sha256=sha256, fingerprint=planned.fingerprint
         )
+
+    def _memory_of_thread(self) -> _Memory:
+        if not hasattr(self._of_thread, "memory"):
+            self._of_thread.memory = _Memory()
+        memory: _Memory = self._of_thread.memory
+        return memory
+
+    def _fill(self, memory: _Memory, planned: PlannedFile) -> int:
+        """Make the whole file in memory; returns its bytes."""
+        rows = planned.rows
+        expected = int(self.plan.rows.bytes[rows].sum()) + _ROW_BYTES * len(rows) + _FILE_BYTES
+        while True:
+            memory.require(expected)
+            try:
+                return self._written_to(
+                    pa.FixedSizeBufferWriter(pa.py_buffer(memory.file)), memory, rows
+                )
+            except _Full:
+                expected = 2 * len(memory.file)
+
+    def _written_to(self, sink: pa.NativeFile, memory: _Memory, rows: Indices) -> int:
+        writer = pq.ParquetWriter(sink, SHARD_SCHEMA, **LAYOUT)
+        try:
+            for part in _row_groups(self.plan.rows, rows):
+                table = self._table(part, memory.pixels)
+                with _finding_room():
+                    writer.write_table(table, row_group_size=len(part))
+            with _finding_room():
+                writer.close()
+        finally:
+            writer.is_open = False
+        return int(sink.tell())
 
     def _table(self, part: Indices, pixels: _Pixels) -> pa.Table:
         rows = self.plan.rows
@@ -157,12 +186,10 @@ class FileWriter:
         room = pixels.room(rows.bytes[part])
         for index, sha256, place in zip(part.tolist(), hashes, room, strict=True):
             file, row = int(rows.file[index]), int(rows.row[index])
-            jpeg = self.reader.read(file, row)
-            whole = jpeg is not None and len(jpeg) == len(place)
-            if jpeg is None or not whole or hashlib.sha256(jpeg).hexdigest() != sha256:
+            whole = self.reader.read_into(file, row, place)
+            if not whole or hashlib.sha256(place).hexdigest() != sha256:
                 path = rows.files[file].path
                 raise corrupt_shard(path, f"row {row}: the photo is not the one that was collected")
-            place[:] = jpeg
         paths = [f"{photo_id}.jpg" for photo_id in photo_ids]
         return pa.StructArray.from_arrays(
             [pixels.array, pa.array(paths, pa.string())], fields=list(IMAGE_TYPE)
@@ -173,14 +200,14 @@ class _Pixels:
     """JPEGs of one row group at a time, in memory that the next one takes over."""
 
     def __init__(self) -> None:
-        self._memory = bytearray()
+        self._memory = whole_pages(0)
         self.array = pa.array([], pa.binary())
 
     def room(self, sizes: Indices) -> Iterator[memoryview]:
         """Where each JPEG of the next array belongs, which is whole when all are there."""
         ends = np.cumsum(sizes)
         if len(self._memory) < ends[-1]:
-            self._memory = bytearray(int(ends[-1] * 5 // 4))
+            self._memory = whole_pages(int(ends[-1] * 5 // 4))
         offsets = np.r_[0, ends].astype(np.int32)
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._memory)]
         self.array = pa.Array.from_buffers(pa.binary(), len(sizes), buffers)
@@ -188,31 +215,28 @@ class _Pixels:
         return (places[a:b] for a, b in pairwise(offsets.tolist()))
 
 
-class _HashingFile:
-    """A file that is hashed as it is written."""
+class _Memory:
+    """What a thread uses again for every file: fresh memory costs more than filling it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.digest = hashlib.sha256()
-        self.size = 0
-        self.closed = False
+    def __init__(self) -> None:
+        self.pixels = _Pixels()
+        self.file = whole_pages(0)
 
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        self.size += len(data)
-        return self.file.write(data)
+    def require(self, size: int) -> None:
+        if len(self.file) < size:
+            self.file = whole_pages(size)
 
-    def tell(self) -> int:
-        return self.size
 
-    def flush(self) -> None:
-        self.file.flush()
+class _Full(Exception):
+    """The rows say more beside their photos than was expected."""
 
-    def close(self) -> None:
-        """Whoever opened the file closes it."""
 
-    def writable(self) -> bool:
-        return True
+@contextmanager
+def _finding_room() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise _Full from error
 
 
 def _row_groups(rows: Rows, chosen: Indices) -> Iterator[Indices]:

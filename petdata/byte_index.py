@@ -16,7 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from petdata.errors import CorruptFile
-from petdata.parquet_pages import NULL, Int64Array, NotContiguous, value_positions
+from petdata.parquet_pages import (
+    NULL,
+    Int64Array,
+    NotContiguous,
+    value_positions,
+    value_positions_in,
+)
 from petdata.shards import IMAGE_LEAF
 
 MAX_OPEN_FILES: Final = 512  # a process may usually have 1,024 descriptors
@@ -51,6 +57,12 @@ def index_shard(path: Path) -> ByteIndex | None:
     return ByteIndex(offsets=offsets, lengths=lengths, file_bytes=file_bytes)
 
 
+def index_content(content: memoryview) -> ByteIndex:
+    """Of a file of ours that is in memory, before it is written."""
+    offsets, lengths = value_positions_in(content, IMAGE_LEAF)
+    return ByteIndex(offsets=offsets, lengths=lengths, file_bytes=len(content))
+
+
 class PhotoReader:
     """Reads photos by file and row, from any number of threads, in forked and spawned processes.
 
@@ -77,8 +89,31 @@ class PhotoReader:
             return None
         photo = os.pread(opened.descriptor, length, opened.offsets[row])
         if len(photo) != length:
-            raise CorruptFile(f"{self._paths[file]} has shrunk: restore it, or index it again")
+            raise self._shrunk(file)
         return photo
+
+    def read_into(self, file: int, row: int, place: memoryview) -> bool:
+        """Whether the row has a photo of just this length, which then is in `place`.
+
+        Raises IndexError and CorruptFile.
+        """
+        opened = self._open.get(file) or self._open_file(file)
+        if row < 0:
+            raise IndexError(f"row {row} of {self._paths[file]}")
+        if opened.lengths is None or opened.offsets is None:
+            photo = self._read_through_pyarrow(file, row)
+            if photo is None or len(photo) != len(place):
+                return False
+            place[:] = photo
+            return True
+        if opened.lengths[row] != len(place):
+            return False
+        if os.preadv(opened.descriptor, [place], opened.offsets[row]) != len(place):
+            raise self._shrunk(file)
+        return True
+
+    def _shrunk(self, file: int) -> CorruptFile:
+        return CorruptFile(f"{self._paths[file]} has shrunk: restore it, or index it again")
 
     def _open_file(self, file: int) -> _OpenFile:
         path = self._paths[file]

@@ -7,6 +7,7 @@ numbers of fields are those of parquet.thrift in https://github.com/apache/parqu
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,9 @@ _DATA_ROWS, _DATA_ENCODING, _DATA_LEVEL_ENCODING = 1, 2, 3
 _V2_ROWS, _V2_ENCODING, _V2_DEFINITION_BYTES, _V2_REPETITION_BYTES = 1, 4, 5, 6
 
 
+Read = Callable[[int, int], bytes]  # (offset, length): fewer bytes where the file ends
+
+
 class NotContiguous(Exception):
     """The values are compressed, dictionary-coded or encrypted: only a Parquet reader has them."""
 
@@ -73,8 +77,20 @@ def value_positions(descriptor: int, leaf_path: str) -> tuple[Int64Array, Int64A
 
     Returns two arrays of shape (rows,). Raises NotContiguous, and ValueError for a damaged file.
     """
-    file_bytes = os.fstat(descriptor).st_size
-    footer = _read_footer(descriptor, file_bytes)
+    return _value_positions(_reader(descriptor), os.fstat(descriptor).st_size, leaf_path)
+
+
+def value_positions_in(content: memoryview, leaf_path: str) -> tuple[Int64Array, Int64Array]:
+    """The same of a file that is in memory."""
+
+    def read(offset: int, length: int) -> bytes:
+        return bytes(content[offset : offset + length])
+
+    return _value_positions(read, len(content), leaf_path)
+
+
+def _value_positions(read: Read, file_bytes: int, leaf_path: str) -> tuple[Int64Array, Int64Array]:
+    footer = _read_footer(read, file_bytes)
     leaf = _find_leaf(_structs(footer, _FILE_SCHEMA), leaf_path)
     groups = _structs(footer, _FILE_ROW_GROUPS)
     rows = sum(_count(group, _GROUP_ROWS) for group in groups)
@@ -88,9 +104,9 @@ def value_positions(descriptor: int, leaf_path: str) -> tuple[Int64Array, Int64A
         at, chunk_end = _chunk_range(group, leaf, file_bytes)
         group_end = row + _count(group, _GROUP_ROWS)
         while row < group_end:
-            page = _read_page(descriptor, at, chunk_end, leaf, group_end - row)
+            page = _read_page(read, at, chunk_end, leaf, group_end - row)
             page_rows = slice(row, row + len(page.defined))
-            found = _walk_values(descriptor, page)
+            found = _walk_values(read, page)
             offsets[page_rows][page.defined], lengths[page_rows][page.defined] = found
             row, at = page_rows.stop, page.end
     return offsets, lengths
@@ -114,7 +130,7 @@ def stated_sizes(descriptor: int) -> tuple[int, list[StatedSize]]:
     Raises ValueError for a damaged footer; pyarrow ends the whole process over some of those.
     """
     try:
-        footer = _read_footer(descriptor, os.fstat(descriptor).st_size)
+        footer = _read_footer(_reader(descriptor), os.fstat(descriptor).st_size)
     except NotContiguous as error:
         raise ValueError(str(error)) from error
     found = []
@@ -134,8 +150,8 @@ def stated_sizes(descriptor: int) -> tuple[int, list[StatedSize]]:
     return _count(footer, _FILE_ROWS), found
 
 
-def _read_footer(descriptor: int, file_bytes: int) -> Struct:
-    tail = os.pread(descriptor, _TAIL_BYTES, max(file_bytes - _TAIL_BYTES, 0))
+def _read_footer(read: Read, file_bytes: int) -> Struct:
+    tail = read(max(file_bytes - _TAIL_BYTES, 0), _TAIL_BYTES)
     if tail[4:] == _MAGIC_ENCRYPTED:
         raise NotContiguous("the footer is encrypted")
     length = int.from_bytes(tail[:4], "little")
@@ -143,7 +159,7 @@ def _read_footer(descriptor: int, file_bytes: int) -> Struct:
         raise ValueError("it does not end as Parquet does")
     if length > _MAX_FOOTER_BYTES:
         raise ValueError(f"a footer of {length:,} bytes, at most {_MAX_FOOTER_BYTES:,} allowed")
-    footer, _ = read_struct(_read(descriptor, file_bytes - _TAIL_BYTES - length, length))
+    footer, _ = read_struct(_read(read, file_bytes - _TAIL_BYTES - length, length))
     return footer
 
 
@@ -204,8 +220,8 @@ def _chunk_range(group: Struct, leaf: _Leaf, file_bytes: int) -> tuple[int, int]
 # Pages
 
 
-def _read_page(descriptor: int, at: int, chunk_end: int, leaf: _Leaf, rows_left: int) -> _Page:
-    header, start = _read_page_header(descriptor, at, chunk_end)
+def _read_page(read: Read, at: int, chunk_end: int, leaf: _Leaf, rows_left: int) -> _Page:
+    header, start = _read_page_header(read, at, chunk_end)
     size = _count(header, _PAGE_STORED_BYTES)
     end = start + size
     if _count(header, _PAGE_BYTES) != size or end > chunk_end:
@@ -217,7 +233,7 @@ def _read_page(descriptor: int, at: int, chunk_end: int, leaf: _Leaf, rows_left:
         rows = _count(data, _DATA_ROWS)
         encodings = (_count(data, _DATA_ENCODING), _count(data, _DATA_LEVEL_ENCODING))
         if leaf.max_definition:
-            level_bytes = int.from_bytes(_read(descriptor, start, 4), "little")
+            level_bytes = int.from_bytes(_read(read, start, 4), "little")
             start += 4
     elif kind == _DATA_PAGE_V2:
         data = _struct(header, _PAGE_DATA_V2)
@@ -231,17 +247,17 @@ def _read_page(descriptor: int, at: int, chunk_end: int, leaf: _Leaf, rows_left:
     values = start + level_bytes
     if rows > rows_left or values > end:
         raise ValueError(f"the page at byte {at:,} states more rows or levels than it can hold")
-    levels = _read(descriptor, start, level_bytes)
+    levels = _read(read, start, level_bytes)
     return _Page(defined=_defined(levels, rows, leaf.max_definition), values=values, end=end)
 
 
-def _read_page_header(descriptor: int, at: int, chunk_end: int) -> tuple[Struct, int]:
+def _read_page_header(read: Read, at: int, chunk_end: int) -> tuple[Struct, int]:
     """The header at `at` and where it ends."""
     longest = min(_MAX_HEADER_BYTES, chunk_end - at)
     length = min(_HEADER_READ, longest)
     while True:
         try:
-            header, header_bytes = read_struct(_read(descriptor, at, length))
+            header, header_bytes = read_struct(_read(read, at, length))
         except Incomplete:
             if length == longest:
                 raise
@@ -281,12 +297,12 @@ def _defined(levels: bytes, rows: int, max_definition: int) -> BoolArray:
     return defined
 
 
-def _walk_values(descriptor: int, page: _Page) -> tuple[list[int], list[int]]:
+def _walk_values(read: Read, page: _Page) -> tuple[list[int], list[int]]:
     """Offsets and lengths of a page's values: each follows its length, in four bytes."""
     offsets, lengths = [], []
     at = page.values
     for _ in range(int(page.defined.sum())):
-        length = int.from_bytes(os.pread(descriptor, 4, at), "little")
+        length = int.from_bytes(read(at, 4), "little")
         at += 4
         offsets.append(at)
         lengths.append(length)
@@ -301,8 +317,12 @@ def _walk_values(descriptor: int, page: _Page) -> tuple[list[int], list[int]]:
 # Bytes and Thrift fields, none of them trusted
 
 
-def _read(descriptor: int, offset: int, length: int) -> bytes:
-    data = os.pread(descriptor, length, offset)
+def _reader(descriptor: int) -> Read:
+    return lambda offset, length: os.pread(descriptor, length, offset)
+
+
+def _read(read: Read, offset: int, length: int) -> bytes:
+    data = read(offset, length)
     if len(data) != length:
         raise ValueError(f"{length:,} bytes at byte {offset:,} are not there")
     return data

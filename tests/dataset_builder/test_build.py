@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 from collections.abc import Iterable
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import Animal, add, build_release, photo, release_rows
 
+from dataset_builder import writing
 from dataset_builder.build import build
 from dataset_builder.options import BuildOptions
 from petdata.errors import CorruptFile, PetdataError
 from petdata.shards import read_photos
 from petdata.takedowns import add_takedown
+from petdata.uncached import whole_pages
 from petdata.workspace import Workspace
 
 PETS = [
@@ -221,6 +225,30 @@ def test_a_corrupt_shard_is_named_and_nothing_is_left_behind(tmp_path: Path) -> 
     shard.write_bytes(whole)
     assert build(damaged, BuildOptions(), name="other").is_new
     assert not list((damaged.root / "cache").glob("build-*"))
+
+
+def test_a_file_that_says_more_than_expected_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made again in twice the memory, until there is room."""
+    workspace = world(tmp_path / "one")
+    release = build_release(workspace)
+    known = {path: path.read_bytes() for path in release.rglob("data/**/*.parquet")}
+    shutil.rmtree(release)
+    made: list[int] = []
+
+    def pages(size: int) -> mmap.mmap:
+        made.append(size)
+        return whole_pages(size)
+
+    monkeypatch.setattr(writing, "whole_pages", pages)
+    monkeypatch.setattr(writing, "_ROW_BYTES", 0)
+    monkeypatch.setattr(writing, "_FILE_BYTES", -20_000)
+    assert build_release(workspace) == release
+    assert known == {path: path.read_bytes() for path in release.rglob("data/**/*.parquet")}
+    assert known
+    sizes = [size for size in made if size]
+    assert any(later >= 2 * earlier for earlier, later in pairwise(sizes))
 
 
 def test_names_and_versions_are_checked(workspace: Workspace) -> None:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petdata import byte_index
-from petdata.byte_index import ByteIndex, PhotoReader, index_shard
+from petdata.byte_index import ByteIndex, PhotoReader, index_content, index_shard
 from petdata.errors import CorruptFile
 from petdata.records import IMAGE_TYPE
 from petdata.shards import write_shard
@@ -105,6 +105,9 @@ def test_every_position_gives_the_bytes_that_pyarrow_gives(
     index = index_shard(path)
     assert by_index(path, index) == by_pyarrow(path) == images
     assert by_reader(path, rows) == images
+    in_memory = index_content(memoryview(path.read_bytes()))
+    assert by_index(path, in_memory) == images
+    assert in_memory.file_bytes == path.stat().st_size
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2_345])
@@ -366,6 +369,26 @@ def test_a_row_that_is_not_there(shards: list[Path], options: dict[str, Any], ro
         PhotoReader(shards).read(0, row)
 
 
+@pytest.mark.parametrize("options", [{}, {"compression": "zstd"}], ids=["direct", "pyarrow"])
+def test_photos_are_read_into_given_memory(tmp_path: Path, options: dict[str, Any]) -> None:
+    images = some_images(300)
+    path = tmp_path / "x.parquet"
+    pq.write_table(image_table(images), path, row_group_size=70, **(AS_IT_IS | options))
+    reader = PhotoReader([path])
+    memory = memoryview(bytearray(500))
+    for row, image in enumerate(images):
+        for size in {0, 1, len(image or b""), len(image or b"") + 1}:
+            memory[:] = b"?" * 500
+            there = reader.read_into(0, row, memory[:size])
+            assert there == (image is not None and size == len(image))
+            assert not there or memory[:size] == image
+            assert memory[size:] == b"?" * (500 - size)
+    with pytest.raises(IndexError):
+        reader.read_into(0, -1, memory[:1])
+    with pytest.raises(IndexError):
+        reader.read_into(0, len(images), memory[:1])
+
+
 def test_threads_read_the_same_photos(shards: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer open files than are read, so that they are closed while others read."""
     monkeypatch.setattr(byte_index, "MAX_OPEN_FILES", 2)
@@ -428,6 +451,8 @@ def test_a_file_that_shrinks_is_noticed(shards: list[Path]) -> None:
     os.truncate(shards[0], 100)
     with pytest.raises(CorruptFile, match=r"part-00000\.parquet has shrunk"):
         reader.read(0, 49)
+    with pytest.raises(CorruptFile, match=r"part-00000\.parquet has shrunk"):
+        reader.read_into(0, 49, memoryview(bytearray(4)))
 
 
 def test_a_file_that_is_gone_is_named(shards: list[Path]) -> None:
