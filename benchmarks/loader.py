@@ -44,7 +44,7 @@ from trainer.transforms import ResizeCropNormalise, transform_of, with_scaled_de
 
 LATENCY_S = 0.020
 ROUNDS = 3
-EPOCHS = 4
+EPOCHS = 10
 
 Way = Callable[[], int]  # one epoch; how many photos
 

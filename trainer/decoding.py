@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,7 +29,8 @@ class ArrayTransform(Protocol):
     smallest_side: int | None  # pixels that it needs on the shorter side; None: all there are
     scaled_decoding: bool  # the JPEG may be decoded at a half, a quarter or an eighth
 
-    def of_array(self, pixels: Pixels, /) -> torch.Tensor: ...
+    def of_array(self, pixels: Pixels, /, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Into `out`, which it then returns, where that is possible and has the right shape."""
 
 
 class PhotoDecoder:
@@ -39,14 +39,14 @@ class PhotoDecoder:
     def __init__(self, photos: PhotoSet, transform: Transform) -> None:
         self._photos = photos
         self._transform = transform
-        self._of_array: Callable[[Pixels], torch.Tensor] | None = None
+        self._arrays: ArrayTransform | None = None
         self._side_needed: int | None = None
         if isinstance(transform, ArrayTransform):
-            self._of_array = transform.of_array
+            self._arrays = transform
             self._side_needed = transform.smallest_side if transform.scaled_decoding else None
 
-    def load(self, row: int) -> torch.Tensor:
-        """(3, H, W) float32. Raises BadPhoto, naming file and photo."""
+    def load(self, row: int, out: torch.Tensor | None = None) -> torch.Tensor:
+        """(3, H, W) float32: `out`, or another tensor. Raises BadPhoto, naming file and photo."""
         photos = self._photos
         jpeg = photos.read_one(row)
         box = None if photos.boxes is None else photos.boxes[row]
@@ -54,7 +54,7 @@ class PhotoDecoder:
             pixels = self._pixels(jpeg, box)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise BadPhoto(f"{photos.describe(row)} cannot be decoded: {error}") from error
-        return self._transformed(pixels)
+        return self._transformed(pixels, out)
 
     def tensor(self, jpeg: bytes, box: NDArray[np.float32] | None = None) -> torch.Tensor:
         """(3, H, W) float32 of a photo that may be none of the set, treated as those are."""
@@ -66,9 +66,9 @@ class PhotoDecoder:
             return decode(jpeg, box, padding, self._side_needed)
         return decode_alone(jpeg, box, padding, use, self._side_needed)
 
-    def _transformed(self, pixels: Pixels) -> torch.Tensor:
-        if self._of_array is not None:
-            return self._of_array(pixels)
+    def _transformed(self, pixels: Pixels, out: torch.Tensor | None = None) -> torch.Tensor:
+        if self._arrays is not None:
+            return self._arrays.of_array(pixels, out)
         return self._transform(Image.fromarray(pixels))
 
 

@@ -29,7 +29,7 @@ from trainer.decoding import PhotoDecoder, Transform
 from trainer.photo_set import BadPhoto, Int64Array, PhotoSet
 from trainer.shared_pixels import SharedPixels
 
-PHOTOS_AT_ONCE: Final = 4  # in one piece of work: little waits for the last one of a batch
+PHOTOS_AT_ONCE: Final = 8  # in one piece of work: little waits for the last one of a batch
 FETCHING_THREADS: Final = 24
 
 
@@ -174,17 +174,19 @@ def fill(
     """Load photos into (B, C, H, W), which may be longer. Returns the places of bad ones."""
     bad = []
     for place, row in enumerate(rows):
+        room = target[place]
         try:
-            found = decoder.load(row)
+            found = decoder.load(row, out=room)
         except BadPhoto as error:
             bad.append((place, str(error)))
             continue
-        if found.shape != target.shape[1:]:
+        if found.shape != room.shape:
             raise PetdataError(
                 f"{photos.describe(row)}: the transform gives {tuple(found.shape)}, "
-                f"{tuple(target.shape[1:])} for others: photos of a batch must have one size"
+                f"{tuple(room.shape)} for others: photos of a batch must have one size"
             )
-        target[place] = found
+        if found is not room:
+            room.copy_(found)
     return bad
 
 

@@ -48,7 +48,7 @@ class ResizeCropNormalise:
     def __call__(self, image: Image.Image) -> torch.Tensor:
         return self.of_array(np.array(image.convert("RGB")))
 
-    def of_array(self, pixels: Pixels) -> torch.Tensor:
+    def of_array(self, pixels: Pixels, out: torch.Tensor | None = None) -> torch.Tensor:
         found = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (1, 3, H, W)
         if self.scale_first is not None:
             found = found * self.scale_first
@@ -60,7 +60,10 @@ class ResizeCropNormalise:
         if self.crop is not None:
             found = _middle(found, self.crop)
         # A copy where it was uint8; where it was not it is this function's own already.
-        return found[0].to(torch.float32).sub_(self.mean).div_(self.std)
+        centred = found[0].to(torch.float32).sub_(self.mean)
+        if out is None or out.shape != centred.shape:
+            return centred.div_(self.std)
+        return torch.div(centred, self.std, out=out)
 
     def _size_of(self, height: int, width: int) -> tuple[int, int]:
         if self.size is None:
@@ -106,7 +109,7 @@ class _Scaled:
     def __call__(self, image: Image.Image) -> torch.Tensor:
         return self.transform(image)
 
-    def of_array(self, pixels: Pixels) -> torch.Tensor:
+    def of_array(self, pixels: Pixels, out: torch.Tensor | None = None) -> torch.Tensor:
         return self.transform(Image.fromarray(pixels))
 
 

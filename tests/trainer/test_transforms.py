@@ -72,6 +72,23 @@ def test_every_bit_is_the_processors(name: str) -> None:
         assert torch.equal(transform(picture), expected(PROCESSORS[name], picture)), picture.size
 
 
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_a_given_tensor_gets_every_bit(name: str) -> None:
+    transform = transform_of(PROCESSORS[name])
+    assert isinstance(transform, ResizeCropNormalise)
+    for picture in pictures():
+        pixels = np.array(picture.convert("RGB"))
+        wanted = transform.of_array(pixels)
+        batch = torch.full((3, *wanted.shape), float("nan"))
+        given = batch[1]
+        assert transform.of_array(pixels, given) is given
+        assert torch.equal(batch[1], wanted)
+        assert batch[::2].isnan().all()
+        other = torch.full((3, 5, 7), float("nan"))  # the wrong shape is left alone
+        assert torch.equal(transform.of_array(pixels, other), wanted)
+        assert other.isnan().all()
+
+
 @pytest.mark.parametrize("name", ["clip", "siglip", "dinov2", "dinov3"])
 def test_every_bit_of_real_photos(name: str, real_data: Path) -> None:
     transform = transform_of(PROCESSORS[name])
