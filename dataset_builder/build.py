@@ -27,6 +27,7 @@ from dataset_builder.manifest import (
     files_of_configs,
     tools,
 )
+from dataset_builder.match_memory import RememberingMatcher
 from dataset_builder.matching import ThumbnailMatcher, detection
 from dataset_builder.metadata import (
     BYTE_INDEX,
@@ -139,7 +140,7 @@ def _plan(
     return make_plan(
         rows,
         options,
-        ThumbnailMatcher(rows, scratch, scratch.parent),
+        RememberingMatcher(rows, ThumbnailMatcher(rows, scratch, scratch.parent), scratch.parent),
         accepted=decisions.accepted,
         rejected=decisions.rejected,
         several=several,

@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, cast
 
 import numpy as np
@@ -34,16 +35,17 @@ SAMPLE: Final = 100  # photos that detection is measured on
 
 
 class ThumbnailMatcher:
-    """Holds the thumbnails of all rows in a file of the scratch folder, not in memory.
+    """Holds thumbnails in a file of the scratch folder, not in memory.
 
-    Hashes of shards are kept in the folder `cache`, where one is given.
+    Hashes of shards are kept in the folder `cache`, where one is given; thumbnails of a shard whose
+    hashes are known are read when the first of them is asked for.
     """
 
     def __init__(self, rows: Rows, scratch: Path, cache: Path | None = None) -> None:
         self.rows = rows
         self.path = scratch / "thumbnails"
         self.cache = cache
-        self._gathered: tuple[NDArray[np.uint8], NDArray[np.uint64]] | None = None
+        self._gathered: tuple[_Thumbnails, Hashes] | None = None
 
     def __call__(self, first: Indices, second: Indices | None, bits: int) -> Matches:
         if not len(first) or (second is not None and not len(second)):
@@ -62,29 +64,19 @@ class ThumbnailMatcher:
         thumbnails, hashes = self._gathered
         return Pictures(hashes[chosen], cast(Any, _Chosen(thumbnails, chosen)))
 
-    def _gather(self) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-        """(rows, 1024) gray levels and (rows, 4) hash variants, in the order of the rows."""
+    def _gather(self) -> tuple[_Thumbnails, Hashes]:
+        """The thumbnails, and (rows, 4) hash variants in the order of the rows."""
         rows = self.rows
-        shape = (max(1, len(rows)), THUMBNAIL_BYTES)
-        with storing(self.path), self.path.open("wb") as empty:
-            # On a full disk a page that is first written in memory would end the process.
-            os.posix_fallocate(empty.fileno(), 0, shape[0] * THUMBNAIL_BYTES)
-        with storing(self.path):
-            thumbnails = np.memmap(self.path, np.uint8, "r+", shape=shape)
+        thumbnails = _Thumbnails(rows, self.path)
         hashes = np.empty((len(rows), 4), np.uint64)
-        order = np.argsort(rows.file, kind="stable")
-        bounds = np.searchsorted(rows.file[order], np.arange(len(rows.files) + 1))
-
         known = read_hashes(self.cache) if self.cache else {}
 
         def gather(number: int) -> tuple[str, Hashes]:
             file = rows.files[number]
-            chosen = order[bounds[number] : bounds[number + 1]]
-            phash, found = read_thumbnails(file.path)
             of_file = known.get(file.fingerprint)
-            if of_file is None or len(of_file) != len(phash):
-                of_file = hash_variants(phash, found)
-            thumbnails[chosen] = found[rows.row[chosen]]
+            if of_file is None or len(of_file) != file.rows:
+                of_file = hash_variants(*thumbnails.read(number))
+            chosen = thumbnails.rows_of(number)
             hashes[chosen] = of_file[rows.row[chosen]]
             return file.fingerprint, of_file
 
@@ -95,15 +87,53 @@ class ThumbnailMatcher:
         return thumbnails, hashes
 
 
+class _Thumbnails:
+    """(rows, 1024) gray levels in a file, each shard's brought there when it is needed."""
+
+    def __init__(self, rows: Rows, path: Path) -> None:
+        self._rows = rows
+        self._order = np.argsort(rows.file, kind="stable")
+        self._bounds = np.searchsorted(rows.file[self._order], np.arange(len(rows.files) + 1))
+        self._there = np.zeros(len(rows.files), np.bool_)
+        self._locks = [Lock() for _ in rows.files]
+        shape = (max(1, len(rows)), THUMBNAIL_BYTES)
+        with storing(path), path.open("wb") as empty:
+            # On a full disk a page that is first written in memory would end the process.
+            os.posix_fallocate(empty.fileno(), 0, shape[0] * THUMBNAIL_BYTES)
+        with storing(path):
+            self._all = np.memmap(path, np.uint8, "r+", shape=shape)
+
+    def rows_of(self, number: int) -> Indices:
+        """Of a shard."""
+        return self._order[self._bounds[number] : self._bounds[number + 1]]
+
+    def read(self, number: int) -> tuple[Hashes, NDArray[np.uint8]]:
+        """Bring a shard's thumbnails here. Returns all of the shard, with their hashes."""
+        phash, found = read_thumbnails(self._rows.files[number].path)
+        chosen = self.rows_of(number)
+        self._all[chosen] = found[self._rows.row[chosen]]
+        self._there[number] = True
+        return phash, found
+
+    def __getitem__(self, chosen: Indices) -> NDArray[np.uint8]:
+        for number in np.unique(self._rows.file[chosen]).tolist():
+            if not self._there[number]:
+                with self._locks[number]:
+                    if not self._there[number]:
+                        self.read(number)
+        return np.asarray(self._all[chosen])
+
+
 class _Chosen:
     """Some rows of the thumbnails, read where they are asked for."""
 
-    def __init__(self, thumbnails: NDArray[np.uint8], chosen: Indices) -> None:
+    def __init__(self, thumbnails: _Thumbnails, chosen: Indices) -> None:
         self.thumbnails = thumbnails
         self.chosen = chosen
 
     def __getitem__(self, places: Any) -> NDArray[np.uint8]:
-        return np.asarray(self.thumbnails[self.chosen[places]])
+        found = self.thumbnails[np.atleast_1d(self.chosen[places])]
+        return found if np.ndim(places) else found[0]
 
     def __len__(self) -> int:
         return len(self.chosen)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -81,17 +80,6 @@ def near_duplicates(
             matches = _confirmed(pictures, others or pictures, pairs, bits, pool)
             if len(matches.one):
                 yield matches
-
-
-def near_duplicates_of_new(
-    known: Pictures, new: Pictures, bits: int, *, threads: int | None = None
-) -> Iterator[Matches]:
-    """What near_duplicates of all would find beyond those among `known`; new ones come last."""
-    start = len(known.hashes)
-    for matches in near_duplicates(known, new, bits, threads=threads):
-        yield matches._replace(other=matches.other + start)
-    for matches in near_duplicates(new, None, bits, threads=threads):
-        yield matches._replace(one=matches.one + start, other=matches.other + start)
 
 
 def candidates(
@@ -177,9 +165,12 @@ def _confirmed(
         distance = np.minimum(distance, apart)
         asked = np.flatnonzero((apart <= bits) & (variant == _NONE))
         parts = [asked[n : n + _AT_A_TIME] for n in range(0, len(asked), _AT_A_TIME)]
-        left = (pictures.thumbnails[one[part]] for part in parts)
-        right = (others.thumbnails[other[part]] for part in parts)
-        for part, same in zip(parts, pool.map(partial(_match, way), left, right), strict=True):
+
+        def match(part: Numbers, way: int = way) -> NDArray[np.bool_]:
+            left, right = pictures.thumbnails[one[part]], others.thumbnails[other[part]]
+            return _match(way, left, right)
+
+        for part, same in zip(parts, pool.map(match, parts), strict=True):
             variant[part[same]] = name
     same = variant != _NONE
     return Matches(one[same], other[same], variant[same], distance[same])

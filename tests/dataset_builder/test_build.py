@@ -6,7 +6,7 @@ import hashlib
 import json
 import mmap
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import Animal, add, build_release, photo, release_rows
 
-from dataset_builder import writing
+from dataset_builder import matching, writing
 from dataset_builder.build import build
+from dataset_builder.near_duplicates import near_duplicates
 from dataset_builder.options import BuildOptions
 from petdata.errors import CorruptFile, PetdataError
 from petdata.shards import read_photos
@@ -185,6 +186,32 @@ def test_a_build_after_changes_equals_a_build_from_nothing(tmp_path: Path) -> No
     assert third.manifest["build_hash"] == fresh.manifest["build_hash"]
     revoked = (fresh.folder / "metadata" / "revoked.txt").read_text().split()
     assert len(revoked) == 2
+
+
+def test_a_later_build_compares_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = world(tmp_path / "workspace")
+    compared: list[tuple[int, int | None]] = []
+
+    def counted(one: Any, other: Any, bits: int, **options: Any) -> Iterator[Any]:
+        compared.append((len(one.hashes), None if other is None else len(other.hashes)))
+        return near_duplicates(one, other, bits, **options)
+
+    monkeypatch.setattr(matching, "near_duplicates", counted)
+    build_release(workspace)
+    pictures, (train, test) = compared[0][0], compared[1]
+    assert len(compared) == 2
+    assert test == 2
+    compared.clear()
+    build_release(workspace)
+    assert compared == []
+    add(workspace, [Animal("lcw/19", [photo(11), photo(1, 0, quality=60)])])
+    build_release(workspace)
+    assert compared == [(pictures, 2), (2, None), (2, test)]
+    assert train is not None
+    rows = release_rows(workspace.root / "releases" / "pets" / "1.1.0", "identity_id")
+    assert sum(row["identity_id"] == "lcw/19" for row in rows) == 0  # one photo of it leaks
 
 
 def test_collected_identities_are_published_under_pseudonyms_only(workspace: Workspace) -> None:

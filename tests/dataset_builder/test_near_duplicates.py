@@ -20,7 +20,6 @@ from dataset_builder.near_duplicates import (
     Matches,
     Pictures,
     near_duplicates,
-    near_duplicates_of_new,
 )
 from dataset_builder.planted_copies import as_jpeg, bordered, copies
 from dataset_builder.thumbnail_matching import same_picture
@@ -128,7 +127,11 @@ def test_new_and_known_give_what_all_give(bits: int) -> None:
     for known in (0, 1, 100, len(thumbnails)):
         old, new = pictures(thumbnails[:known]), pictures(thumbnails[known:])
         parts = collected(near_duplicates(old, None, bits))
-        parts |= collected(near_duplicates_of_new(old, new, bits))
+        for matches in near_duplicates(old, new, bits):
+            parts |= collected([matches._replace(other=matches.other + known)])
+        for matches in near_duplicates(new, None, bits):
+            moved = matches._replace(one=matches.one + known, other=matches.other + known)
+            parts |= collected([moved])
         assert parts == collected(near_duplicates(pictures(thumbnails), None, bits))
 
 
