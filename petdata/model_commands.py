@@ -97,7 +97,7 @@ def embed(
 
 
 @with_flags(EmbedFlags)
-def evaluate(  # noqa: PLR0913 - one parameter an option
+def evaluate(
     model: ModelName,
     release: ReleaseName,
     name: Annotated[str | None, typer.Option(help="Of the folder in evaluations/.")] = None,
@@ -143,7 +143,7 @@ def compare(
     compare_and_print(evaluations, resamples=resamples, seed=seed, as_json=as_json)
 
 
-def costs(  # noqa: PLR0913 - one parameter an option
+def costs(
     models: Annotated[
         list[str], typer.Argument(help="Runs, exports, or encoders of the tables, of texts too.")
     ],
@@ -229,7 +229,7 @@ def report(
 
 
 @with_flags(EmbedFlags)
-def search(  # noqa: PLR0913 - one parameter an option
+def search(
     model: ModelName,
     release: ReleaseName,
     photo: Annotated[Path, typer.Argument(help="A picture file of any common kind.")],
