@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from petdata.scrub import scrub
-
 Language = Literal["en", "ru"]
 
 FIELDS: Final = ("species", "breed", "age_class", "coat", "marks")
@@ -109,6 +107,8 @@ def _one_line(name: str, value: Any) -> str:
     line = " ".join(value.split())
     if not line.isprintable():
         raise BadAnswer(f"{name} has control characters")
+    from petdata.scrub import scrub  # takes 0.1 s, which --help need not wait for
+
     return scrub(line).text if name in MAX_CHARACTERS else line
 
 
