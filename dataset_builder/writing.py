@@ -235,7 +235,9 @@ class _Full(Exception):
 def _finding_room() -> Iterator[None]:
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
+        if "out of bounds" not in str(error):
+            raise
         raise _Full from error
 
 

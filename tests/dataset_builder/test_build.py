@@ -278,6 +278,17 @@ def test_a_file_that_says_more_than_expected_is_the_same(
     assert any(later >= 2 * earlier for earlier, later in pairwise(sizes))
 
 
+def test_another_error_of_arrow_is_not_tried_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any, **options: Any) -> None:
+        raise OSError("something else")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", fails)
+    with pytest.raises(OSError, match="something else"):
+        build(workspace, BuildOptions(), name="another-error")
+
+
 def test_names_and_versions_are_checked(workspace: Workspace) -> None:
     with pytest.raises(PetdataError, match="letters, digits"):
         build(workspace, BuildOptions(), name="../x")
