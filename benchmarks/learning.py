@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--listings", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--text-steps", type=int, default=60)
+    parser.add_argument("--text-steps", type=int, default=100)
     parser.add_argument("--hub-steps", type=int, default=100)
     parser.add_argument("--folder", type=Path, help="to make the demo in, or where it is already")
     parser.add_argument("--quick", action="store_true", help="a world too small to learn from")
