@@ -14,7 +14,7 @@ from dataset_builder.front_matter import front_matter, ordered_configs, species_
 from dataset_builder.manifest import tables_of
 from dataset_builder.paper import CITATION
 from dataset_builder.plan import SPLITS, Plan
-from dataset_builder.stats import DDOF, Line, Stats, attrition_stats, ordered_steps, shown_lines
+from dataset_builder.stats import DDOF, Line, Stats, ordered_steps, shown_lines, stats_of
 from petdata.card_parts import table_row, template_path
 from petdata.errors import CorruptFile
 from petdata.records import Species
@@ -38,13 +38,8 @@ class Facts:
 
 
 def facts_of(release: Path, manifest: Mapping[str, Any]) -> Facts:
-    """Out of the release's own files: some of these are large."""
-    stats = attrition_stats(
-        release / "metadata" / "attrition.parquet",
-        title=f"{manifest['name']} {manifest['version']}",
-        val_fraction=float(manifest["options"].get("val_fraction", 0.0)),
-    )
-    return Facts(stats, bases(release, manifest))
+    """Out of the release's own files, which are large: once for both."""
+    return Facts(stats_of(release, manifest), bases(release, manifest))
 
 
 def write_card(release: Path, plan: Plan, manifest: Mapping[str, Any], facts: Facts) -> None:

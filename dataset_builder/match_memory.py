@@ -28,13 +28,11 @@ NAME: Final = "matches-1-{bits}-{kind}.npz"
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """Which rows of which shards were compared with which, and the pairs that matched.
+    """Which rows were compared with which, and the pairs that matched.
 
     Rows are numbered through all shards, one shard after the other.
     """
 
-    shards: Sequence[str]  # fingerprints
-    rows: Indices  # (shards,)
     first: Mask
     second: Mask  # `first` once more, where rows were compared among themselves
     pairs: Indices  # (k, 2)
@@ -53,6 +51,7 @@ class RememberingMatcher:
     def __call__(self, first: Indices, second: Indices | None, bits: int) -> Matches:
         kind = "within" if second is None else "between"
         path = self.cache / NAME.format(bits=bits, kind=kind)
+        others = first if second is None else second
         known = self._known(path)
         was_first = known.first[self._number[first]]
         if second is None:
@@ -62,7 +61,7 @@ class RememberingMatcher:
             was_second = known.second[self._number[second]]
             asked = [(first[was_first], second[~was_second]), (first[~was_first], second)]
             are_new = not (was_first.all() and was_second.all())
-        found = [self._remembered(known, first, second)]
+        found = [self._remembered(known.pairs, first, others)]
         for left, right in asked:
             if len(left) and (right is None or len(right)):
                 matches = self.matcher(left, right, bits)
@@ -72,45 +71,37 @@ class RememberingMatcher:
             pairs = np.sort(pairs, axis=1)
         pairs = np.unique(pairs, axis=0) if len(pairs) else pairs
         if are_new:  # a part of what is known needs no other memory
-            self._remember(path, first, first if second is None else second, pairs)
+            self._remember(path, first, others, pairs)
         return Matches(pairs[:, 0], pairs[:, 1]) if len(pairs) else NO_MATCHES
 
     def _known(self, path: Path) -> _Compared:
         """In the numbers of this build; nothing of shards that are none of it."""
-        files, size = self.rows.files, int(self._begins[-1])
-        known = _read(path)
-        here = _Compared(
-            shards=[file.fingerprint for file in files],
-            rows=np.diff(self._begins),
-            first=np.zeros(size, np.bool_),
-            second=np.zeros(size, np.bool_),
-            pairs=np.empty((0, 2), np.int64),
-        )
-        if known is None:
-            return here
-        begins = np.cumsum([0, *known.rows.tolist()])
+        files = self.rows.files
+        first, second = np.zeros((2, int(self._begins[-1])), np.bool_)
+        stored = _read(path)
+        if stored is None:
+            return _Compared(first, second, np.empty((0, 2), np.int64))
+        shards, rows, known = stored
+        begins = np.cumsum([0, *rows.tolist()])
         moved = np.full(int(begins[-1]), -1)
         place = _places([file.fingerprint for file in files])
-        for fingerprint, before in _places(known.shards).items():
-            number, begin, count = place.get(fingerprint), begins[before], known.rows[before]
+        for fingerprint, before in _places(shards).items():
+            number, begin, count = place.get(fingerprint), begins[before], rows[before]
             if number is None or files[number].rows != count:
                 continue
             now = slice(int(self._begins[number]), int(self._begins[number + 1]))
             moved[begin : begin + count] = np.arange(now.start, now.stop)
-            here.first[now] = known.first[begin : begin + count]
-            here.second[now] = known.second[begin : begin + count]
+            first[now] = known.first[begin : begin + count]
+            second[now] = known.second[begin : begin + count]
         pairs = moved[known.pairs]
-        kept = pairs[(pairs >= 0).all(axis=1)]
-        return _Compared(here.shards, here.rows, here.first, here.second, kept)
+        return _Compared(first, second, pairs[(pairs >= 0).all(axis=1)])
 
-    def _remembered(self, known: _Compared, first: Indices, second: Indices | None) -> Indices:
-        """Pairs of rows that are asked for."""
+    def _remembered(self, known: Indices, first: Indices, second: Indices) -> Indices:
+        """Those of the known pairs that are asked for, as rows."""
         row = np.full((2, int(self._begins[-1])), -1)  # of each number, on either side
         row[0, self._number[first]] = first
-        row[1, self._number[first if second is None else second]] = (
-            first if second is None else second
-        )
-        pairs = np.stack([row[0, known.pairs[:, 0]], row[1, known.pairs[:, 1]]], axis=1)
+        row[1, self._number[second]] = second
+        pairs = np.stack([row[0, known[:, 0]], row[1, known[:, 1]]], axis=1)
         return pairs[(pairs >= 0).all(axis=1)]
 
     def _remember(self, path: Path, first: Indices, second: Indices, pairs: Indices) -> None:
@@ -136,8 +127,11 @@ def _places(fingerprints: Sequence[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(fingerprints) if times[name] == 1}
 
 
-def _read(path: Path) -> _Compared | None:
-    """None where the file is absent or broken: what is in it can be found again."""
+def _read(path: Path) -> tuple[Sequence[str], Indices, _Compared] | None:
+    """Fingerprints and rows of the shards, and what was compared in their numbers.
+
+    None where the file is absent or broken: what is in it can be found again.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             rows = arrays["rows"].astype(np.int64)
@@ -153,4 +147,4 @@ def _read(path: Path) -> _Compared | None:
     in_range = not len(pairs) or (pairs.min() >= 0 and pairs.max() < size)
     if len(shards) != len(rows) or (rows < 0).any() or not in_range:
         return None
-    return _Compared(shards, rows, first, second, pairs)
+    return shards, rows, _Compared(first, second, pairs)

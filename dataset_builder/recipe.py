@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dataset_builder.card import card
+from dataset_builder.card import card, facts_of
 from dataset_builder.croissant import CROISSANT, croissant
 from dataset_builder.manifest import file_entry
 from dataset_builder.metadata import BYTE_INDEX, write_json, write_table
@@ -81,10 +81,11 @@ def write_recipe(
     }
     if BYTE_INDEX in files:
         _write_byte_index(release / BYTE_INDEX, into / BYTE_INDEX, full, files)
+    facts = facts_of(into, variant) if {CARD, CROISSANT} & files.keys() else None
     if CARD in files:
-        write_whole(into / CARD, card(into, variant, sources).encode())
+        write_whole(into / CARD, card(into, variant, sources, facts).encode())
     if CROISSANT in files:
-        write_json(croissant(into, variant, sources), into / CROISSANT)
+        write_json(croissant(into, variant, sources, facts), into / CROISSANT)
     for path in _WRITTEN_AGAIN:
         if path in files:
             files[path] = file_entry(into / path)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder.card import card
+from dataset_builder.card import card, facts_of
 from dataset_builder.croissant import CROISSANT, croissant
 from dataset_builder.database import open_database
 from dataset_builder.inputs import content_sql
@@ -122,10 +122,11 @@ def _write(
     if BYTE_INDEX in files:
         make_folder((beside / BYTE_INDEX).parent)
         _write_byte_index(release, beside, withheld)
+    facts = facts_of(release, full) if {CARD, CROISSANT} & files.keys() else None
     if CARD in files:
-        write_whole(beside / CARD, card(release, full, sources).encode())
+        write_whole(beside / CARD, card(release, full, sources, facts).encode())
     if CROISSANT in files:
-        write_json(croissant(release, full, sources), beside / CROISSANT)
+        write_json(croissant(release, full, sources, facts), beside / CROISSANT)
     for path in (BYTE_INDEX, CARD, CROISSANT):
         if path in files:
             files[path] = file_entry(beside / path)

@@ -144,7 +144,11 @@ class Stats:
 
 def release_stats(release: Path) -> Stats:
     """Of a release, out of its own files. Raises CorruptFile."""
-    manifest = read_manifest(release)
+    return stats_of(release, read_manifest(release))
+
+
+def stats_of(release: Path, manifest: Mapping[str, Any]) -> Stats:
+    """The same of one whose manifest is not written, or not yet."""
     return attrition_stats(
         release / "metadata" / "attrition.parquet",
         title=f"{manifest['name']} {manifest['version']}",

@@ -102,13 +102,13 @@ def _parse(answer: str) -> dict[str, Any]:
 
 
 def _one_line(name: str, value: Any) -> str:
+    from petdata.scrub import scrub  # takes 0.1 s, which --help need not wait for
+
     if not isinstance(value, str):
         raise BadAnswer(f"{name} is not a string")
     line = " ".join(value.split())
     if not line.isprintable():
         raise BadAnswer(f"{name} has control characters")
-    from petdata.scrub import scrub  # takes 0.1 s, which --help need not wait for
-
     return scrub(line).text if name in MAX_CHARACTERS else line
 
 
